@@ -1,0 +1,536 @@
+//! A cursor over one JSON value in memory: checks the grammar while it walks, builds nothing it is not asked for.
+//!
+//! Audit records are read by picking a dozen fields out of some two kilobytes, and what is billed is judged by its exact
+//! text. So numbers stay text, strings stay bytes until somebody wants them, and everything else is passed over without
+//! recursion: nesting depth, huge numbers and odd text in fields nobody reads cannot fail anything.
+
+use std::borrow::Cow;
+
+/// Where the grammar of RFC 8259 was left, and what would have been right there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("invalid JSON at byte {at}: expected {expected}")]
+pub struct SyntaxError {
+    /// Offset in bytes from the start of the value.
+    pub at: usize,
+    /// What the grammar allows there.
+    pub expected: &'static str,
+}
+
+/// Why a string has no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotText {
+    /// The bytes are not UTF-8: the record that holds them is malformed.
+    InvalidUtf8,
+    /// An escaped surrogate without its other half: valid JSON, but no Unicode text.
+    LoneSurrogate,
+}
+
+/// A string as it stands between its quotes, escapes not yet resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Str<'a> {
+    raw: &'a [u8],
+    escaped: bool,
+}
+
+impl<'a> Str<'a> {
+    /// The text, borrowed where no escape stands in it.
+    ///
+    /// # Errors
+    /// [`NotText`] when the string holds bytes that are not UTF-8, or half a surrogate pair.
+    pub fn text(self) -> Result<Cow<'a, str>, NotText> {
+        if self.escaped {
+            unescape(self.raw).map(Cow::Owned)
+        } else {
+            std::str::from_utf8(self.raw).map(Cow::Borrowed).map_err(|_| NotText::InvalidUtf8)
+        }
+    }
+
+    /// Whether the string is `text`, escapes resolved.
+    #[must_use]
+    pub fn is(self, text: &str) -> bool {
+        if self.escaped { self.text().is_ok_and(|own| own == text) } else { self.raw == text.as_bytes() }
+    }
+}
+
+/// The kind of the value that comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `{`
+    Object,
+    /// `[`
+    Array,
+    /// `"`
+    String,
+    /// A digit or `-`
+    Number,
+    /// `true`
+    True,
+    /// `false`
+    False,
+    /// `null`
+    Null,
+}
+
+/// Reads one JSON value from the front.
+#[derive(Debug, Clone)]
+pub struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor before the first byte of `bytes`.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// Offset of the next unread byte.
+    #[must_use]
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The kind of the next value, which stays unread.
+    ///
+    /// # Errors
+    /// When no value starts here.
+    pub fn kind(&mut self) -> Result<Kind, SyntaxError> {
+        self.white_space();
+        match self.peek() {
+            Some(b'{') => Ok(Kind::Object),
+            Some(b'[') => Ok(Kind::Array),
+            Some(b'"') => Ok(Kind::String),
+            Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
+            Some(b't') => Ok(Kind::True),
+            Some(b'f') => Ok(Kind::False),
+            Some(b'n') => Ok(Kind::Null),
+            _ => Err(self.expected("a value")),
+        }
+    }
+
+    /// Walks an object, giving each key to `member`, which must read or [`skip`](Self::skip) its value.
+    ///
+    /// # Errors
+    /// When the next value is no object, its grammar is broken, or `member` says so.
+    pub fn object<E: From<SyntaxError>>(
+        &mut self,
+        mut member: impl FnMut(Str<'a>, &mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.white_space();
+        self.byte(b'{', "an object")?;
+        self.white_space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.white_space();
+            let key = self.string()?;
+            self.white_space();
+            self.byte(b':', "a colon after the key")?;
+            self.white_space();
+            member(key, self)?;
+            self.white_space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.expected("a comma or the end of the object").into()),
+            }
+        }
+    }
+
+    /// Walks an array, calling `element` before each value, which it must read or [`skip`](Self::skip).
+    ///
+    /// # Errors
+    /// When the next value is no array, its grammar is broken, or `element` says so.
+    pub fn array<E: From<SyntaxError>>(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.white_space();
+        self.byte(b'[', "an array")?;
+        self.white_space();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.white_space();
+            element(self)?;
+            self.white_space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.expected("a comma or the end of the array").into()),
+            }
+        }
+    }
+
+    /// Reads a string.
+    ///
+    /// # Errors
+    /// When the next value is no string, or has a raw control character or an unknown escape in it.
+    pub fn string(&mut self) -> Result<Str<'a>, SyntaxError> {
+        self.white_space();
+        self.byte(b'"', "a string")?;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            self.at += plain_len(self.rest());
+            match self.peek() {
+                Some(b'"') => {
+                    let raw = self.bytes.get(start..self.at).unwrap_or_default();
+                    self.at += 1;
+                    return Ok(Str { raw, escaped });
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                Some(_) => return Err(self.expected("no raw control character in a string")),
+                None => return Err(self.expected("the end of the string")),
+            }
+        }
+    }
+
+    /// Passes over one value of any kind and returns its text, white space around it left out.
+    ///
+    /// # Errors
+    /// When the value's grammar is broken.
+    pub fn skip(&mut self) -> Result<&'a [u8], SyntaxError> {
+        self.white_space();
+        let start = self.at;
+        let mut nesting = Nesting::default();
+        loop {
+            // Before a value.
+            match self.kind()? {
+                Kind::Object => {
+                    self.at += 1;
+                    self.white_space();
+                    if self.peek() == Some(b'}') {
+                        self.at += 1;
+                    } else {
+                        nesting.push(true);
+                        self.key()?;
+                        continue;
+                    }
+                }
+                Kind::Array => {
+                    self.at += 1;
+                    self.white_space();
+                    if self.peek() == Some(b']') {
+                        self.at += 1;
+                    } else {
+                        nesting.push(false);
+                        continue;
+                    }
+                }
+                Kind::String => {
+                    self.string()?;
+                }
+                Kind::Number => self.number()?,
+                Kind::True => self.word(b"true")?,
+                Kind::False => self.word(b"false")?,
+                Kind::Null => self.word(b"null")?,
+            }
+            // After a value: close what ends here.
+            loop {
+                let Some(in_object) = nesting.top() else {
+                    return Ok(self.bytes.get(start..self.at).unwrap_or_default());
+                };
+                self.white_space();
+                match (self.peek(), in_object) {
+                    (Some(b','), true) => {
+                        self.at += 1;
+                        self.key()?;
+                        break;
+                    }
+                    (Some(b','), false) => {
+                        self.at += 1;
+                        break;
+                    }
+                    (Some(b'}'), true) | (Some(b']'), false) => {
+                        self.at += 1;
+                        nesting.pop();
+                    }
+                    (_, true) => return Err(self.expected("a comma or the end of the object")),
+                    (_, false) => return Err(self.expected("a comma or the end of the array")),
+                }
+            }
+        }
+    }
+
+    /// Makes sure that nothing but white space is left.
+    ///
+    /// # Errors
+    /// When something is.
+    pub fn end(&mut self) -> Result<(), SyntaxError> {
+        self.white_space();
+        if self.at == self.bytes.len() { Ok(()) } else { Err(self.expected("nothing after the value")) }
+    }
+
+    fn key(&mut self) -> Result<(), SyntaxError> {
+        self.string()?;
+        self.white_space();
+        self.byte(b':', "a colon after the key")
+    }
+
+    fn number(&mut self) -> Result<(), SyntaxError> {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits(),
+            _ => return Err(self.expected("a digit")),
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.some_digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.some_digits()?;
+        }
+        Ok(())
+    }
+
+    fn some_digits(&mut self) -> Result<(), SyntaxError> {
+        let start = self.at;
+        self.digits();
+        if self.at == start { Err(self.expected("a digit")) } else { Ok(()) }
+    }
+
+    fn digits(&mut self) {
+        self.at += self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
+    }
+
+    fn word(&mut self, word: &'static [u8]) -> Result<(), SyntaxError> {
+        if self.rest().starts_with(word) {
+            self.at += word.len();
+            Ok(())
+        } else {
+            Err(self.expected("true, false or null"))
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), SyntaxError> {
+        match self.bytes.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 2;
+                Ok(())
+            }
+            Some(b'u') => match self.bytes.get(self.at + 2..self.at + 6) {
+                Some(hex) if hex.iter().all(u8::is_ascii_hexdigit) => {
+                    self.at += 6;
+                    Ok(())
+                }
+                _ => Err(self.expected("four hexadecimal digits after \\u")),
+            },
+            _ => Err(self.expected("a known escape")),
+        }
+    }
+
+    fn byte(&mut self, byte: u8, expected: &'static str) -> Result<(), SyntaxError> {
+        if self.peek() == Some(byte) {
+            self.at += 1;
+            Ok(())
+        } else {
+            Err(self.expected(expected))
+        }
+    }
+
+    fn white_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    fn expected(&self, expected: &'static str) -> SyntaxError {
+        SyntaxError { at: self.at, expected }
+    }
+}
+
+/// Which of the open brackets are objects, a bit each: the depth is bounded by the input alone.
+#[derive(Default)]
+struct Nesting {
+    words: Vec<u64>,
+    depth: usize,
+}
+
+impl Nesting {
+    fn push(&mut self, object: bool) {
+        let (word, bit) = (self.depth / 64, self.depth % 64);
+        if word == self.words.len() {
+            self.words.push(0);
+        }
+        if let Some(word) = self.words.get_mut(word) {
+            *word = (*word & !(1 << bit)) | (u64::from(object) << bit);
+        }
+        self.depth += 1;
+    }
+
+    fn pop(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    fn top(&self) -> Option<bool> {
+        let at = self.depth.checked_sub(1)?;
+        Some(self.words.get(at / 64)? >> (at % 64) & 1 == 1)
+    }
+}
+
+/// How many bytes from the front are neither a quote, a backslash nor a control character; eight at a time.
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = ONES << 7;
+    let mut len = 0;
+    for chunk in bytes.chunks_exact(8) {
+        let word = chunk.iter().rev().fold(0, |word, &byte| (word << 8) | u64::from(byte));
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        let special = (quote.wrapping_sub(ONES) & !quote
+            | backslash.wrapping_sub(ONES) & !backslash
+            | word.wrapping_sub(ONES * 0x20) & !word)
+            & HIGHS;
+        if special != 0 {
+            return len + special.trailing_zeros() as usize / 8;
+        }
+        len += 8;
+    }
+    len + bytes
+        .get(len..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+        .count()
+}
+
+fn unescape(raw: &[u8]) -> Result<String, NotText> {
+    let mut text = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let (plain, escape) = rest.split_at(at);
+        text.extend_from_slice(plain);
+        let (char, len) = escaped_char(escape)?;
+        text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+        rest = escape.get(len..).unwrap_or_default();
+    }
+    text.extend_from_slice(rest);
+    String::from_utf8(text).map_err(|_| NotText::InvalidUtf8)
+}
+
+/// The character an escape stands for and the escape's length; the grammar was checked when the string was read.
+fn escaped_char(escape: &[u8]) -> Result<(char, usize), NotText> {
+    let simple = match escape.get(1) {
+        Some(b'b') => '\u{8}',
+        Some(b'f') => '\u{c}',
+        Some(b'n') => '\n',
+        Some(b'r') => '\r',
+        Some(b't') => '\t',
+        Some(b'u') => return unicode_escape(escape),
+        Some(&other) => char::from(other),
+        None => return Err(NotText::LoneSurrogate),
+    };
+    Ok((simple, 2))
+}
+
+fn unicode_escape(escape: &[u8]) -> Result<(char, usize), NotText> {
+    let first = hex4(escape).ok_or(NotText::LoneSurrogate)?;
+    if let Some(char) = char::from_u32(first) {
+        return Ok((char, 6));
+    }
+    let second = escape.get(6..).and_then(hex4).ok_or(NotText::LoneSurrogate)?;
+    match (first, second) {
+        (0xD800..=0xDBFF, 0xDC00..=0xDFFF) => {
+            char::from_u32(0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00)).map(|char| (char, 12))
+        }
+        _ => None,
+    }
+    .ok_or(NotText::LoneSurrogate)
+}
+
+/// The value of the `\uXXXX` at the front.
+fn hex4(escape: &[u8]) -> Option<u32> {
+    let hex = escape.strip_prefix(b"\\u")?.get(..4)?;
+    u32::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn skip_all(bytes: &[u8]) -> Result<(), SyntaxError> {
+        let mut cursor = Cursor::new(bytes);
+        cursor.skip()?;
+        cursor.end()
+    }
+
+    fn string(json: &str) -> Result<String, NotText> {
+        Cursor::new(json.as_bytes()).string().unwrap().text().map(Cow::into_owned)
+    }
+
+    #[test]
+    fn escapes_are_resolved() {
+        assert_eq!(string(r#""a\u0041\n\"\\\/\ud83d\ude00z""#).unwrap(), "aA\n\"\\/\u{1F600}z");
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_no_text() {
+        for json in [r#""\ud83d""#, r#""\ud83dx""#, r#""\ud83d\u0041""#, r#""\ude00""#, r#""\ud83d\n""#] {
+            assert_eq!(string(json), Err(NotText::LoneSurrogate), "{json}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded_by_the_input_alone() {
+        let deep = [vec![b'['; 1_000_000], vec![b']'; 1_000_000]].concat();
+        assert_eq!(skip_all(&deep), Ok(()));
+    }
+
+    #[test]
+    fn what_nobody_reads_may_be_odd() {
+        skip_all(br#"{"a":1e999999,"b":-0.0,"c":"\ud800","d":123456789012345678901234567890}"#).unwrap();
+        skip_all(b"\"\xff\"").unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_serde_json_on_what_is_json(text in r#"([\[\]{},:" \\]|"[a-z\\u0]*"|-?[0-9.eE+-]{1,5}|true|false|null|\t){0,24}"#) {
+            // serde_json's own limit on depth is out of reach of 24 tokens.
+            let valid = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(skip_all(text.as_bytes()).is_ok(), valid, "{}", text);
+        }
+
+        #[test]
+        fn reads_back_what_serde_json_writes(text in any::<String>()) {
+            let json = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(string(&json).unwrap(), text);
+        }
+
+        #[test]
+        fn plain_len_is_that_of_the_plain_loop(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let slow = bytes.iter().take_while(|&&b| b >= 0x20 && b != b'"' && b != b'\\').count();
+            prop_assert_eq!(plain_len(&bytes), slow);
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Turns storage audit trails into metering records and delivers each exactly once.
+//!
+//! Data moves one way: bytes → source → [`event`] → [`policy`] → [`record`] → sink. Sources never know sinks; parsing does
+//! no I/O; only `pipeline` sees everything.
+
+pub mod clock;
+pub mod event;
+pub mod json;
+pub mod ledger;
+pub mod policy;
+pub mod record;
+pub mod tally;
