@@ -4,6 +4,7 @@
 //! no I/O; only `pipeline` sees everything.
 
 pub mod clock;
+pub mod config;
 pub mod event;
 pub mod json;
 pub mod ledger;

@@ -31,6 +31,12 @@ pub enum Verdict {
     Quarantined(QuarantineReason, &'static str),
 }
 
+/// Why an event is no download.
+enum Refusal {
+    Skip(SkipReason),
+    Quarantine(QuarantineReason, &'static str),
+}
+
 impl MeteringPolicy {
     /// Judges `event`, the record number `number` of `origin`.
     #[must_use]
@@ -39,13 +45,14 @@ impl MeteringPolicy {
             Ok((identity, record)) => {
                 Verdict::Download(Download { identity, record, origin: Arc::clone(origin), number })
             }
-            Err(refusal) => refusal,
+            Err(Refusal::Skip(reason)) => Verdict::Skipped(reason),
+            Err(Refusal::Quarantine(reason, detail)) => Verdict::Quarantined(reason, detail),
         }
     }
 
-    fn judge(&self, event: &AccessEvent<'_>) -> Result<(String, MeteringRecord), Verdict> {
+    fn judge(&self, event: &AccessEvent<'_>) -> Result<(String, MeteringRecord), Refusal> {
         use QuarantineReason as Q;
-        let skip = |reason| Err(Verdict::Skipped(reason));
+        let skip = |reason| Err(Refusal::Skip(reason));
 
         match event.operation {
             Operation::Notification => return skip(SkipReason::Notification),
@@ -102,8 +109,8 @@ const ITEM_EXPECTED: &str = "expected text without pipes and control characters"
 const BYTES_EXPECTED: &str = "expected a whole number from 0 to 9223372036854775807";
 const TIME_EXPECTED: &str = "expected a UTC time as YYYY-MM-DDTHH:MM:SSZ";
 
-fn quarantined(reason: QuarantineReason, detail: &'static str) -> Verdict {
-    Verdict::Quarantined(reason, detail)
+fn quarantined(reason: QuarantineReason, detail: &'static str) -> Refusal {
+    Refusal::Quarantine(reason, detail)
 }
 
 /// The one value that all spellings agree on, if any is present; `None` where they disagree.

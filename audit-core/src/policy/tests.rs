@@ -56,7 +56,8 @@ fn a_presigned_download_is_billed() {
 
 #[test]
 fn each_test_has_its_reason() {
-    let cases: [(&str, fn(&mut AccessEvent<'static>)); 18] = [
+    type Change = fn(&mut AccessEvent<'static>);
+    let cases: [(&str, Change); 18] = [
         ("notification", |event| event.operation = Operation::Notification),
         ("not_incoming", |event| event.operation = Operation::NotIncoming),
         ("not_presigned_get", |event| event.operation = Operation::Other),

@@ -1,0 +1,305 @@
+//! Configuration: every variable, read once and checked in full at start.
+//!
+//! A bad value is told by the variable's name and what is expected, never by the value: it may be a secret.
+
+mod read;
+mod values;
+mod variables;
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use read::Reader;
+pub use read::{Environment, Strings};
+pub use variables::{VARIABLES, Variable};
+
+use crate::event::IdParams;
+use crate::ledger::Terms;
+use crate::policy::MeteringPolicy;
+
+/// All that is wrong with the configuration.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("configuration: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct ConfigError(pub Vec<Problem>);
+
+/// One variable that is missing or wrong.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{variable}: expected {expected}")]
+pub struct Problem {
+    /// The variable.
+    pub variable: &'static str,
+    /// What would be right.
+    pub expected: String,
+}
+
+/// Which program asks: defaults and required variables differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// `lambda-cloudtrail`, always under Lambda.
+    CloudTrail,
+    /// `lambda-minio-http` under Lambda.
+    ReceiverOnLambda,
+    /// `lambda-minio-http` as a server of its own.
+    Receiver,
+    /// `s3audit`.
+    Cli,
+}
+
+impl Program {
+    fn on_lambda(self) -> bool {
+        matches!(self, Self::CloudTrail | Self::ReceiverOnLambda)
+    }
+
+    fn is_receiver(self) -> bool {
+        matches!(self, Self::ReceiverOnLambda | Self::Receiver)
+    }
+}
+
+/// A secret, or where AWS Secrets Manager keeps it.
+#[derive(Debug, Clone)]
+pub enum Secret {
+    /// The value itself.
+    Value(SecretString),
+    /// The ARN of the secret.
+    Arn(String),
+}
+
+/// How to get a token, and how to post records (`PROCESS_API_URL` and the `AUTH_…` variables).
+#[derive(Debug, Clone)]
+pub struct ProcessConfig {
+    /// The process's execution endpoint.
+    pub url: String,
+    /// The auth server's token endpoint.
+    pub auth_url: String,
+    /// `clientId` of the token request.
+    pub client_id: String,
+    /// `clientSecret` of the token request.
+    pub client_secret: Secret,
+    /// `itemId` of the token request.
+    pub item_id: String,
+    /// `itemType` of the token request.
+    pub item_type: String,
+    /// `role` of the token request.
+    pub role: String,
+    /// `role` of the second token, which may read jobs.
+    pub job_role: Option<String>,
+    /// Records in one POST.
+    pub batch_max_records: NonZeroUsize,
+    /// What to do when a POST's outcome is unknown.
+    pub ambiguous: Ambiguous,
+}
+
+/// What to do when a POST's outcome is unknown (`AMBIGUOUS`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ambiguous {
+    /// Keep the batch for a person to settle: never billed twice.
+    #[default]
+    Hold,
+    /// Send again: may bill twice.
+    Resend,
+}
+
+/// Where the receiver listens and keeps entries.
+#[derive(Debug, Clone)]
+pub struct ReceiverConfig {
+    /// Address to listen on.
+    pub bind_address: IpAddr,
+    /// Port to listen on.
+    pub port: u16,
+    /// The token that MinIO sends; `None` only with `ALLOW_UNAUTHENTICATED=true`.
+    pub webhook_token: Option<Secret>,
+    /// Directory of the durable spool.
+    pub spool: PathBuf,
+    /// SQS queue that makes entries durable, under Lambda.
+    pub queue_url: Option<String>,
+    /// Largest body of one POST, in bytes.
+    pub max_body_bytes: usize,
+}
+
+/// How to reach AWS.
+#[derive(Debug, Clone, Default)]
+pub struct AwsConfig {
+    /// `CLOUDTRAIL_REGION`, else `AWS_REGION`, else `AWS_DEFAULT_REGION`.
+    pub s3_region: Option<String>,
+    /// `AWS_REGION`, else `AWS_DEFAULT_REGION`.
+    pub region: Option<String>,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: Option<String>,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: Option<SecretString>,
+    /// `AWS_SESSION_TOKEN`.
+    pub session_token: Option<SecretString>,
+    /// `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`.
+    pub s3_endpoint: Option<String>,
+    /// `AWS_ENDPOINT_URL_SQS`, else `AWS_ENDPOINT_URL`.
+    pub sqs_endpoint: Option<String>,
+    /// `AWS_ENDPOINT_URL_DYNAMODB`, else `AWS_ENDPOINT_URL`.
+    pub dynamodb_endpoint: Option<String>,
+    /// `AWS_ENDPOINT_URL_SECRETS_MANAGER`, else `AWS_ENDPOINT_URL`.
+    pub secrets_manager_endpoint: Option<String>,
+}
+
+/// The whole configuration of one program.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What is metered.
+    pub metering: MeteringPolicy,
+    /// Where records are posted; `None`: no metering sink.
+    pub process: Option<ProcessConfig>,
+    /// `LEDGER_URL`, unparsed: it may hold a password.
+    pub ledger_url: SecretString,
+    /// Lease and memory of the ledger.
+    pub terms: Terms,
+    /// `QUARANTINE`: a directory or `s3://BUCKET/PREFIX`.
+    pub quarantine: String,
+    /// `HELD`: a directory or `s3://BUCKET/PREFIX`.
+    pub held: String,
+    /// The receiver's own.
+    pub receiver: ReceiverConfig,
+    /// `CLOUDTRAIL_BUCKET`: events naming another bucket are refused.
+    pub cloudtrail_bucket: Option<String>,
+    /// Cap on one log file's uncompressed size, in bytes.
+    pub max_decompressed_bytes: u64,
+    /// AWS.
+    pub aws: AwsConfig,
+    /// `DATABASE_URL` of PostgreSQL, which may hold a password.
+    pub database_url: Option<SecretString>,
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+impl Config {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every problem found.
+    pub fn read(strings: &impl Strings, program: Program) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(strings);
+        let config = Self {
+            metering: metering(&mut reader),
+            process: process(&mut reader),
+            ledger_url: ledger_url(&mut reader, program),
+            terms: Terms {
+                lease: reader.parsed("LEASE_SECONDS", values::seconds).unwrap_or(Duration::from_mins(15)),
+                ttl: reader.parsed("LEDGER_TTL", values::duration).unwrap_or(90 * DAY),
+            },
+            quarantine: store(&mut reader, program, "QUARANTINE", "quarantine"),
+            held: store(&mut reader, program, "HELD", "held"),
+            receiver: receiver(&mut reader, program),
+            cloudtrail_bucket: reader.text("CLOUDTRAIL_BUCKET"),
+            max_decompressed_bytes: reader.parsed("MAX_DECOMPRESSED_BYTES", values::size).unwrap_or(4 << 30),
+            aws: aws(&reader),
+            database_url: reader.text("DATABASE_URL").map(Into::into),
+        };
+        reader.finish(config)
+    }
+}
+
+/// Reads only what decides which records are metered (`s3audit parse` needs no more).
+///
+/// # Errors
+/// [`ConfigError`] with every problem found.
+pub fn read_metering(strings: &impl Strings) -> Result<(MeteringPolicy, u64), ConfigError> {
+    let mut reader = Reader::new(strings);
+    let policy = metering(&mut reader);
+    let cap = reader.parsed("MAX_DECOMPRESSED_BYTES", values::size).unwrap_or(4 << 30);
+    reader.finish((policy, cap))
+}
+
+fn metering(reader: &mut Reader<'_, impl Strings>) -> MeteringPolicy {
+    let default = IdParams::default();
+    let mut name = |variable, default| reader.parsed(variable, values::parameter).unwrap_or(default);
+    MeteringPolicy {
+        params: IdParams {
+            user: name("USER_ID_PARAM", default.user),
+            collection: name("COLLECTION_ID_PARAM", default.collection),
+            item: name("ITEM_ID_PARAM", default.item),
+            asset: name("ASSET_ID_PARAM", default.asset),
+        },
+        anonymous_user: reader.parsed::<Uuid>("ANONYMOUS_USER_ID", values::uuid),
+    }
+}
+
+fn process(reader: &mut Reader<'_, impl Strings>) -> Option<ProcessConfig> {
+    let url = reader.parsed("PROCESS_API_URL", values::http_url)?;
+    let why = "a value, because PROCESS_API_URL is set";
+    Some(ProcessConfig {
+        url,
+        auth_url: reader.parsed_or_required("AUTH_URL", values::http_url, why),
+        client_id: reader.required("CLIENT_ID", why),
+        client_secret: reader.secret("CLIENT_SECRET", "CLIENT_SECRET_ARN", why),
+        item_id: reader.required("AUTH_ITEM_ID", why),
+        item_type: reader.required("AUTH_ITEM_TYPE", why),
+        role: reader.required("AUTH_ROLE", why),
+        job_role: reader.text("JOB_AUTH_ROLE"),
+        batch_max_records: reader.parsed("BATCH_MAX_RECORDS", values::count).unwrap_or(values::THOUSAND),
+        ambiguous: reader.parsed("AMBIGUOUS", values::ambiguous).unwrap_or_default(),
+    })
+}
+
+fn ledger_url(reader: &mut Reader<'_, impl Strings>, program: Program) -> SecretString {
+    let expected = "redis://…, rediss://…, dynamodb://TABLE or memory: (spool: only outside Lambda)";
+    match reader.text("LEDGER_URL") {
+        Some(url) if program.on_lambda() && url == "spool:" => reader.problem("LEDGER_URL", expected),
+        Some(url) => return url.into(),
+        // Without records to deliver there is nothing to remember.
+        None if program.on_lambda() && reader.text("PROCESS_API_URL").is_some() => {
+            reader.problem("LEDGER_URL", expected);
+        }
+        None => {}
+    }
+    "spool:".into()
+}
+
+fn store(reader: &mut Reader<'_, impl Strings>, program: Program, variable: &'static str, default: &str) -> String {
+    match reader.parsed(variable, values::store) {
+        Some(place) => place,
+        None if program.on_lambda() && reader.text(variable).is_none() => {
+            reader.problem(variable, "s3://BUCKET/PREFIX (a directory does not outlive a Lambda function)");
+            String::new()
+        }
+        None => default.to_owned(),
+    }
+}
+
+fn receiver(reader: &mut Reader<'_, impl Strings>, program: Program) -> ReceiverConfig {
+    let allow = reader.parsed("ALLOW_UNAUTHENTICATED", values::flag).unwrap_or(false);
+    let webhook_token = if program.is_receiver() && !allow {
+        Some(reader.secret("WEBHOOK_AUTH_TOKEN", "WEBHOOK_AUTH_TOKEN_ARN", "a token, or ALLOW_UNAUTHENTICATED=true"))
+    } else {
+        reader.optional_secret("WEBHOOK_AUTH_TOKEN", "WEBHOOK_AUTH_TOKEN_ARN")
+    };
+    let default_body_bytes = if program.on_lambda() { 6 << 20 } else { 64 << 20 };
+    ReceiverConfig {
+        bind_address: reader.parsed("BIND_ADDRESS", values::address).unwrap_or(IpAddr::from([0, 0, 0, 0])),
+        port: reader.parsed("PORT", values::port).unwrap_or(8092),
+        webhook_token,
+        spool: reader.text("SPOOL").unwrap_or_else(|| "spool".into()).into(),
+        queue_url: reader.parsed("QUEUE_URL", values::http_url),
+        max_body_bytes: reader.parsed("MAX_BODY_BYTES", values::memory_size).unwrap_or(default_body_bytes),
+    }
+}
+
+fn aws(reader: &Reader<'_, impl Strings>) -> AwsConfig {
+    let region = reader.text("AWS_REGION").or_else(|| reader.text("AWS_DEFAULT_REGION"));
+    let endpoint = |own| reader.text(own).or_else(|| reader.text("AWS_ENDPOINT_URL"));
+    AwsConfig {
+        s3_region: reader.text("CLOUDTRAIL_REGION").or_else(|| region.clone()),
+        region,
+        access_key_id: reader.text("AWS_ACCESS_KEY_ID"),
+        secret_access_key: reader.text("AWS_SECRET_ACCESS_KEY").map(Into::into),
+        session_token: reader.text("AWS_SESSION_TOKEN").map(Into::into),
+        s3_endpoint: endpoint("AWS_ENDPOINT_URL_S3"),
+        sqs_endpoint: endpoint("AWS_ENDPOINT_URL_SQS"),
+        dynamodb_endpoint: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
+        secrets_manager_endpoint: endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! Every variable in one list: the README's table is checked against it.
+
+/// A variable of the environment.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub meaning: &'static str,
+}
+
+/// Every variable that any of the programs reads.
+pub const VARIABLES: &[Variable] = &[
+    v("AUTH_URL", "token endpoint of the auth server"),
+    v("CLIENT_ID", "client id of the token request"),
+    v("CLIENT_SECRET", "client secret of the token request"),
+    v("CLIENT_SECRET_ARN", "Secrets Manager ARN of the client secret"),
+    v("AUTH_ITEM_ID", "item id of the token request"),
+    v("AUTH_ITEM_TYPE", "item type of the token request"),
+    v("AUTH_ROLE", "role of the token request"),
+    v("JOB_AUTH_ROLE", "role of a second token, to follow asynchronous jobs"),
+    v("PROCESS_API_URL", "execution endpoint of the metering process"),
+    v("PLAUSIBLE_API_URL", "base URL of Plausible Analytics"),
+    v("PLAUSIBLE_DATA_DOMAIN", "site that downloads are shown under"),
+    v("CLOUDTRAIL_BUCKET", "the only bucket to read logs from"),
+    v("CLOUDTRAIL_REGION", "region of that bucket"),
+    v("AWS_REGION", "region of everything else"),
+    v("AWS_ENDPOINT_URL", "another endpoint for every AWS service"),
+    v("AWS_ENDPOINT_URL_S3", "another endpoint for S3"),
+    v("AWS_ENDPOINT_URL_SQS", "another endpoint for SQS"),
+    v("AWS_ENDPOINT_URL_DYNAMODB", "another endpoint for DynamoDB"),
+    v("AWS_ENDPOINT_URL_SECRETS_MANAGER", "another endpoint for Secrets Manager"),
+    v("PORT", "port of the receiver"),
+    v("BIND_ADDRESS", "address of the receiver"),
+    v("WEBHOOK_AUTH_TOKEN", "token that MinIO sends"),
+    v("WEBHOOK_AUTH_TOKEN_ARN", "Secrets Manager ARN of that token"),
+    v("ALLOW_UNAUTHENTICATED", "true: take entries without a token"),
+    v("SPOOL", "directory of the durable spool"),
+    v("QUEUE_URL", "SQS queue that makes entries durable"),
+    v("LEDGER_URL", "what remembers deliveries"),
+    v("LEDGER_TTL", "how long a delivery is remembered"),
+    v("LEASE_SECONDS", "how long a claim is held"),
+    v("QUARANTINE", "where records go that cannot be delivered"),
+    v("HELD", "where batches go whose outcome is unknown"),
+    v("AMBIGUOUS", "what to do when an outcome is unknown"),
+    v("BATCH_MAX_RECORDS", "records in one POST"),
+    v("USER_ID_PARAM", "query parameter of the user id"),
+    v("COLLECTION_ID_PARAM", "query parameter of the collection id"),
+    v("ITEM_ID_PARAM", "query parameter of the item id"),
+    v("ASSET_ID_PARAM", "query parameter of the asset id"),
+    v("ANONYMOUS_USER_ID", "user to bill downloads without a user to"),
+    v("MAX_BODY_BYTES", "largest body of one POST"),
+    v("MAX_DECOMPRESSED_BYTES", "largest log file, uncompressed"),
+    v("DATABASE_URL", "PostgreSQL of the resource server"),
+    v("RUST_LOG", "what is logged"),
+    v("LOG_FORMAT", "json or text"),
+];
+
+const fn v(name: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, meaning }
+}
