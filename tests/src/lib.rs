@@ -1,1 +1,34 @@
-//! Test support.
+//! Support for the end-to-end tests: the parts around the product, each started and stopped by the test that needs it.
+//!
+//! Everything listens on a free port of the loopback interface, keeps its files in a temporary directory, and is gone when
+//! its value is dropped, when a test panics and when the test process is killed ([`reaper`]). What has to be installed is
+//! installed by `scripts/tools.sh`.
+
+pub mod aws;
+pub mod event_source;
+pub mod function;
+pub mod function_url;
+pub mod http_client;
+pub mod minio;
+pub mod moto;
+pub mod port;
+pub mod postgres;
+pub mod process;
+mod reaper;
+pub mod redis;
+pub mod runtime_api;
+pub mod tools;
+pub mod upstreams;
+
+pub use event_source::EventSource;
+pub use function::{Function, FunctionSpec};
+pub use function_url::{UrlRequest, UrlResponse};
+pub use minio::Minio;
+pub use moto::Moto;
+pub use port::free_port;
+pub use postgres::{Database, Postgres};
+pub use process::Process;
+pub use redis::Redis;
+pub use runtime_api::{FunctionError, RuntimeApi};
+pub use tools::{binary, tool};
+pub use upstreams::Upstreams;

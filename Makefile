@@ -1,0 +1,93 @@
+# What each target does is said by `make help`; what it needs is installed by scripts/tools.sh.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3-audit-tools
+export PATH := $(CACHE)/bin:$(PATH)
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+FUNCTIONS := lambda-cloudtrail lambda-minio-http
+YAML := template.yaml .yamllint $(wildcard deploy/*.yaml deploy/*.yml)
+SCRIPTS := .ci/run $(wildcard scripts/*.sh)
+
+say = @printf '\n== %s\n' "$(1)"
+
+.PHONY: help demo test soak bench package check fmt
+.PHONY: check-fmt check-clippy check-docs check-shell check-yaml check-template check-compose
+
+help: ## Lists the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+demo: ## The whole pipeline once on sample logs, over HTTP; prints what was delivered
+	@scripts/tools.sh demo
+	$(call say,building)
+	@cargo build --workspace --bins
+	$(call say,running the pipeline on the sample logs)
+	@cargo run --quiet -p e2e --bin demo
+
+test: ## Installs what the tests need, then runs all of them
+	@scripts/tools.sh test
+	$(call say,building the binaries that the tests start)
+	@cargo build --workspace --bins
+	$(call say,running all tests)
+	@cargo test --workspace
+
+soak: ## The long fault suite: SOAK_MINUTES (60) of random faults
+	@scripts/tools.sh test
+	$(call say,building the binaries that the tests start)
+	@cargo build --workspace --bins
+	$(call say,running the long fault suite)
+	@SOAK_MINUTES=$${SOAK_MINUTES:-60} cargo test -p e2e -- --ignored --nocapture soak
+
+bench: ## The benchmarks, as ratios against a baseline in the same run
+	@scripts/tools.sh bench
+	$(call say,building the binaries that are measured)
+	@cargo build --release --workspace --bins
+	$(call say,measuring)
+	@cargo run --release -p e2e --bin bench
+
+package: ## bootstrap.zip of both functions, by cargo-lambda; ARCH=arm64 or x86_64 (default: this machine's)
+	@scripts/tools.sh package
+	$(call say,packaging $(FUNCTIONS))
+	@cargo lambda build --release --output-format zip $(if $(ARCH),$(if $(filter arm64,$(ARCH)),--arm64,--x86-64)) \
+		$(foreach function,$(FUNCTIONS),--bin $(function))
+	@ls -l $(foreach function,$(FUNCTIONS),$(TARGET)/lambda/$(function)/bootstrap.zip)
+
+fmt: ## Formats the code
+	@cargo fmt --all
+
+check: ## Formatting, lints, docs, scripts, YAML, template and compose file
+	@scripts/tools.sh check
+	@$(MAKE) check-fmt check-shell check-yaml check-template check-compose check-clippy check-docs
+
+check-fmt:
+	$(call say,formatting)
+	@cargo fmt --all -- --check
+
+check-clippy:
+	$(call say,clippy)
+	@cargo clippy --workspace --all-targets -- -D warnings
+
+check-docs:
+	$(call say,documentation)
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+check-shell:
+	$(call say,shell scripts)
+	@shellcheck $(SCRIPTS)
+
+check-yaml:
+	$(call say,YAML)
+	@yamllint --strict $(YAML)
+
+check-template:
+	$(call say,SAM template)
+	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 sam validate --lint --template template.yaml
+	@cfn-lint --template template.yaml
+
+check-compose:
+	$(call say,compose file)
+	@if [ -f deploy/compose.yaml ]; then check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml; \
+	else echo "no deploy/compose.yaml"; fi
