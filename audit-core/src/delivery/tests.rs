@@ -1,1 +1,4 @@
-
+mod bisect;
+mod engine;
+mod model;
+mod simulation;

@@ -14,6 +14,9 @@ use crate::client::{Client, Request};
 
 const POLLS: Backoff = Backoff { first: Duration::from_millis(250), cap: Duration::from_secs(10), tries: usize::MAX };
 
+/// How often a job may be missing: a proxy that is being set up anew forgets its routes for a moment.
+const MISSING_MAX: usize = 3;
+
 /// Where a job is told of: `location` as an execution's answer has it, within the origin of `execution`. `None` where that is
 /// elsewhere: a token must not go there.
 ///
@@ -21,6 +24,9 @@ const POLLS: Backoff = Backoff { first: Duration::from_millis(250), cap: Duratio
 #[must_use]
 pub fn job_url(execution: &Url, location: &str) -> Option<Url> {
     let location = location.trim();
+    if location.is_empty() {
+        return None;
+    }
     let absolute = Url::parse(location).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let without_scheme = || {
         let host = execution.host_str()?;
@@ -39,6 +45,7 @@ pub fn job_url(execution: &Url, location: &str) -> Option<Url> {
 pub(super) async fn follow(client: &Client, tokens: &Tokens, url: &Url, timeout: Duration, until: Instant) -> Answer {
     let mut waits = POLLS.start();
     let mut refreshed = false;
+    let mut missing = 0;
     let mut last = "it was not asked for".to_owned();
     while let Some(at) = waits.next(None, until) {
         sleep_until(at).await;
@@ -75,7 +82,10 @@ pub(super) async fn follow(client: &Client, tokens: &Tokens, url: &Url, timeout:
                 tokens.invalidate(&token).await;
                 refreshed = true;
             }
-            401 | 403 => return unfollowable(&format!("the resource server answered {}: {said}", response.status)),
+            404 if missing < MISSING_MAX => missing += 1,
+            401 | 403 | 404 => {
+                return unfollowable(&format!("the resource server answered {}: {said}", response.status));
+            }
             _ => last = format!("the resource server answered {}: {said}", response.status),
         }
     }
