@@ -3,11 +3,14 @@
 //! Data moves one way: bytes → source → [`event`] → [`policy`] → [`record`] → sink. Sources never know sinks; parsing does
 //! no I/O; only `pipeline` sees everything.
 
+pub mod client;
 pub mod clock;
 pub mod config;
+pub mod delivery;
 pub mod event;
 pub mod json;
 pub mod ledger;
 pub mod policy;
 pub mod record;
+pub mod sink;
 pub mod tally;

@@ -1,0 +1,4 @@
+mod bisect;
+mod engine;
+mod model;
+mod simulation;
