@@ -92,10 +92,12 @@ wrk() { has wrk || system wrk; }
 
 # venv NAME COMMANDS REQUIREMENT…: a Python environment of its own, its commands linked into $bin.
 venv() {
-    local name="$1" commands="$2" dir="$cache/venv/$1" wanted command
+    local name="$1" commands="$2" dir="$cache/venv/$1" wanted
     shift 2
     wanted="$*"
+    # The interpreter too: it is the system's, and goes with an upgrade of that.
     if [ -f "$dir/.installed" ] && [ "$(cat "$dir/.installed")" = "$wanted" ] && "$dir/bin/python" -c '' 2>/dev/null; then
+        link "$dir" "$commands"
         return
     fi
     if ! has python3; then
@@ -111,10 +113,15 @@ venv() {
     rm -rf "$dir"
     python3 -m venv "$dir"
     quietly "pip-$name" "$dir/bin/python" -m pip install --disable-pip-version-check --no-input --quiet "$@"
-    for command in $commands; do
-        ln -sf "$dir/bin/$command" "$bin/$command"
-    done
+    link "$dir" "$commands"
     printf '%s' "$wanted" >"$dir/.installed"
+}
+
+link() {
+    local command
+    for command in $2; do
+        [ -e "$bin/$command" ] || ln -sf "$1/bin/$command" "$bin/$command"
+    done
 }
 
 moto() { venv moto 'moto_server' 'moto[server]>=5.2,<6'; }
@@ -123,7 +130,14 @@ linters() {
     # In an environment of its own: it pins the exact versions of most of what it uses. Brings cfn-lint.
     venv sam 'sam cfn-lint' 'aws-sam-cli>=1.140,<2'
 }
-cargo_lambda() { venv cargo-lambda 'cargo-lambda' 'cargo-lambda>=1.8,<2'; }
+cargo_lambda() {
+    venv cargo-lambda 'cargo-lambda' 'cargo-lambda>=1.8,<2'
+    # It looks for `zig` on PATH, while its package brings zig as a Python module only.
+    if [ -x "$cache/venv/cargo-lambda/bin/python" ] && [ ! -x "$bin/zig" ]; then
+        printf '#!/bin/sh\nexec "%s" -m ziglang "$@"\n' "$cache/venv/cargo-lambda/bin/python" >"$bin/zig"
+        chmod +x "$bin/zig"
+    fi
+}
 
 # go_tool COMMAND MODULE
 go_tool() {

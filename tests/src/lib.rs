@@ -1,7 +1,7 @@
 //! Support for the end-to-end tests: the parts around the product, each started and stopped by the test that needs it.
 //!
 //! Everything listens on a free port of the loopback interface, keeps its files in a temporary directory, and is gone when
-//! its value is dropped, when a test panics and when the test process is killed ([`reaper`]). What has to be installed is
+//! its value is dropped, when a test panics and when the test process is killed. What has to be installed is
 //! installed by `scripts/tools.sh`.
 
 pub mod aws;
