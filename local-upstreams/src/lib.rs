@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 
 pub use config::{ASYNC_PROCESS, Config, OTHER_CLIENT_ID, OTHER_CLIENT_SECRET, OTHER_USER, SYNC_PROCESS, USER};
 use faults::Target;
-use listener::{Peer, ResettableListener};
+use listener::{Peer, Reset, ResettableListener};
 
 /// What every handler shares.
 struct App {
@@ -45,6 +45,7 @@ type Shared = Arc<App>;
 pub struct Upstreams {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
+    stopped: Reset,
     serving: JoinHandle<std::io::Result<()>>,
 }
 
@@ -68,8 +69,10 @@ impl Upstreams {
         });
         let service = router(&app).into_make_service_with_connect_info::<Peer>();
         let (stop, stopped) = oneshot::channel::<()>();
+        let listener = ResettableListener { listener, stopped: Reset::default() };
+        let stopped_connections = listener.stopped.clone();
         let serving = tokio::spawn(async move {
-            let serve = axum::serve(ResettableListener(listener), service);
+            let serve = axum::serve(listener, service);
             tokio::select! {
                 // Not gracefully: a request made to hang would keep it for ever.
                 _ = stopped => Ok(()),
@@ -77,7 +80,7 @@ impl Upstreams {
             }
         });
         tracing::info!(%address, "development stand-ins are listening: never expose them");
-        Ok(Self { address, stop, serving })
+        Ok(Self { address, stop, stopped: stopped_connections, serving })
     }
 
     /// Where it listens.
@@ -86,11 +89,12 @@ impl Upstreams {
         self.address
     }
 
-    /// Stops listening.
+    /// Stops listening, and answers nothing more on connections that are open.
     ///
     /// # Errors
     /// When serving had failed before.
     pub async fn stop(self) -> anyhow::Result<()> {
+        self.stopped.order();
         let _ = self.stop.send(());
         Ok(self.serving.await??)
     }

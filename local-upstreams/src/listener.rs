@@ -13,21 +13,25 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Accepts connections that can be reset.
-pub(crate) struct ResettableListener(pub(crate) TcpListener);
+pub(crate) struct ResettableListener {
+    pub(crate) listener: TcpListener,
+    /// Ends every connection at once when it is ordered.
+    pub(crate) stopped: Reset,
+}
 
 impl Listener for ResettableListener {
     type Io = ResettableStream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (ResettableStream, SocketAddr) {
-        let (stream, peer) = Listener::accept(&mut self.0).await;
+        let (stream, peer) = Listener::accept(&mut self.listener).await;
         // Small answers at once: tests measure them.
         let _ = stream.set_nodelay(true);
-        (ResettableStream { stream, reset: Reset::default() }, peer)
+        (ResettableStream { stream, reset: Reset::default(), stopped: self.stopped.clone() }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 
@@ -63,11 +67,12 @@ impl Connected<IncomingStream<'_, ResettableListener>> for Peer {
 pub(crate) struct ResettableStream {
     stream: TcpStream,
     reset: Reset,
+    stopped: Reset,
 }
 
 impl ResettableStream {
     fn live(&mut self) -> io::Result<Pin<&mut TcpStream>> {
-        if self.reset.ordered() {
+        if self.reset.ordered() || self.stopped.ordered() {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         Ok(Pin::new(&mut self.stream))

@@ -156,6 +156,16 @@ async fn each_target_has_its_own_faults_until_they_are_switched_off() {
     }
 }
 
+#[tokio::test]
+async fn stopped_stand_ins_answer_on_no_connection() {
+    let fixture = Fixture::start().await;
+    let url = format!("{}/api/health", fixture.base);
+    assert_eq!(fixture.client.get(&url).send().await.unwrap().status(), 200);
+    fixture.upstreams.stop().await.unwrap();
+    // The client still holds the connection of its first request.
+    fixture.client.get(&url).send().await.unwrap_err();
+}
+
 async fn send_one(fixture: &Fixture) -> Result<Response, reqwest::Error> {
     fixture.execute(SYNC_PROCESS, &json!({"logs": [entry("a", 1)]})).await
 }

@@ -21,7 +21,7 @@ pub(crate) struct Fixture {
     pub(crate) base: String,
     pub(crate) client: Client,
     _files: tempfile::TempDir,
-    _upstreams: Upstreams,
+    pub(crate) upstreams: Upstreams,
 }
 
 impl Fixture {
@@ -35,7 +35,7 @@ impl Fixture {
         let database = files.path().join("upstreams.sqlite");
         let upstreams = Upstreams::start(Config { database, ..config }).await.unwrap();
         let base = format!("http://{}", upstreams.address());
-        Self { base, client: plain_client(), _files: files, _upstreams: upstreams }
+        Self { base, client: plain_client(), _files: files, upstreams }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
