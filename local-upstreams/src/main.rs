@@ -1,2 +1,44 @@
-//! Binary.
-fn main() {}
+//! The binary: reads `.env`, the environment and the command line, prints its address when ready, serves until told
+//! to stop.
+
+use std::io::Write;
+
+use anyhow::Context;
+use clap::Parser;
+use local_upstreams::{Config, Upstreams};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> anyhow::Result<()> {
+    // Before there are threads: it writes to the environment.
+    read_dotenv()?;
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
+        .with_writer(std::io::stderr)
+        .init();
+    tokio::runtime::Runtime::new()?.block_on(serve(Config::parse()))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let upstreams = Upstreams::start(config).await?;
+    writeln!(std::io::stdout(), "http://{}", upstreams.address()).context("the address could not be printed")?;
+    stop_signal().await?;
+    upstreams.stop().await
+}
+
+fn read_dotenv() -> anyhow::Result<()> {
+    match dotenvy::dotenv() {
+        Ok(_) => Ok(()),
+        Err(error) if error.not_found() => Ok(()),
+        // The error quotes the line, which may hold a secret.
+        Err(_) => anyhow::bail!(".env: expected lines of NAME=value"),
+    }
+}
+
+async fn stop_signal() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
