@@ -46,6 +46,8 @@ pub(super) struct World {
     pub(super) quarantined: Mutex<Vec<QuarantineEntry>>,
     /// Asked before each write: whether it is written, and whether that is told.
     pub(super) keeping: Mutex<Box<dyn FnMut() -> (bool, bool) + Send>>,
+    /// How long a token, and an answer, take.
+    pub(super) pace: Mutex<Box<dyn FnMut() -> Duration + Send>>,
     /// What the clock is ahead of tokio's, in seconds.
     pub(super) ahead: Mutex<i64>,
     started: Instant,
@@ -66,6 +68,7 @@ impl World {
             held: Mutex::default(),
             quarantined: Mutex::default(),
             keeping: Mutex::new(Box::new(|| (true, true))),
+            pace: Mutex::new(Box::new(|| Duration::from_millis(20))),
             ahead: Mutex::new(0),
             started: Instant::now(),
         })
@@ -110,6 +113,11 @@ impl World {
         true
     }
 
+    async fn paces(&self) {
+        let pace = (self.pace.lock().unwrap())();
+        sleep(pace).await;
+    }
+
     async fn kept(&self, write: impl FnOnce()) -> Result<(), KeepError> {
         yield_now().await;
         let (written, told) = (self.keeping.lock().unwrap())();
@@ -146,7 +154,7 @@ impl Upstream for Hands {
     type Pass = u32;
 
     async fn pass(&self) -> Result<u32, TokenError> {
-        yield_now().await;
+        self.0.paces().await;
         match &*self.0.token_error.lock().unwrap() {
             Some(error) => Err(error.clone()),
             None => Ok(*self.0.tokens.lock().unwrap()),
@@ -188,7 +196,7 @@ impl Upstream for Hands {
             }
         };
         yield_now().await;
-        let pause = timeout_at(until, sleep(Duration::from_millis(20))).await;
+        let pause = timeout_at(until, world.paces()).await;
         // An answer that would come after `until` is one that nobody hears.
         if pause.is_err() { Posted { answer: unknown(), status: None } } else { Posted { answer, status } }
     }
