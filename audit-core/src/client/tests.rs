@@ -35,7 +35,7 @@ async fn server<F: Future<Output = ()> + Send>(behave: impl Fn(TcpStream) -> F +
 
 /// Reads one request and returns it as text.
 async fn read_request(stream: &mut TcpStream) -> String {
-    let (mut request, mut buffer) = (Vec::new(), [0; 65536]);
+    let (mut request, mut buffer) = (Vec::new(), vec![0; 65536]);
     loop {
         let text = String::from_utf8_lossy(&request).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
@@ -72,11 +72,11 @@ async fn closes_after_the_request(mut stream: TcpStream) {
 
 async fn hangs(mut stream: TcpStream) {
     read_request(&mut stream).await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
 }
 
 async fn never_reads(stream: TcpStream) {
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     drop(stream);
 }
 

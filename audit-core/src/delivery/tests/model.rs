@@ -32,6 +32,9 @@ pub(super) enum Act {
     InsertAndSay(Answer, Option<u16>),
 }
 
+/// Whether it is written, and whether that is told.
+type Keeping = Box<dyn FnMut() -> (bool, bool) + Send>;
+type Pace = Box<dyn FnMut() -> Duration + Send>;
 type Script = Box<dyn FnMut(&[String]) -> Act + Send>;
 
 pub(super) struct World {
@@ -44,10 +47,10 @@ pub(super) struct World {
     pub(super) token_error: Mutex<Option<TokenError>>,
     pub(super) held: Mutex<Vec<HeldBatch>>,
     pub(super) quarantined: Mutex<Vec<QuarantineEntry>>,
-    /// Asked before each write: whether it is written, and whether that is told.
-    pub(super) keeping: Mutex<Box<dyn FnMut() -> (bool, bool) + Send>>,
+    /// Asked before each write.
+    pub(super) keeping: Mutex<Keeping>,
     /// How long a token, and an answer, take.
-    pub(super) pace: Mutex<Box<dyn FnMut() -> Duration + Send>>,
+    pub(super) pace: Mutex<Pace>,
     /// What the clock is ahead of tokio's, in seconds.
     pub(super) ahead: Mutex<i64>,
     started: Instant,
@@ -109,7 +112,9 @@ impl World {
             return false;
         }
         let mut rows = self.rows.lock().unwrap();
-        lines.iter().for_each(|line| *rows.entry(line.clone()).or_default() += 1);
+        for line in lines {
+            *rows.entry(line.clone()).or_default() += 1;
+        }
         true
     }
 

@@ -1,12 +1,12 @@
 //! The client of the resource server against servers that answer as told.
 
-use std::sync::Mutex;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use wiremock::matchers::{body_json, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -160,7 +160,7 @@ async fn token_errors_say_what_to_mend_and_no_secret() {
         post_to("/token").respond_with(answer).expect(1).mount(&server).await;
         let error = tokens(&server, standing_clock().1).get().await.unwrap_err();
         assert!(!format!("{error:?} {error}").contains(SECRET));
-        table += &format!("{error:?}\n");
+        writeln!(table, "{error:?}").unwrap();
     }
     insta::assert_snapshot!(table);
     let server = MockServer::start().await;
