@@ -53,7 +53,7 @@ async fn an_answer_that_comes_too_late_holds_the_batch() {
     let server = server().await;
     let late = done(3).set_delay(Duration::from_secs(5));
     Mock::given(path("/execution")).respond_with(late).expect(1).mount(&server).await;
-    let (world, report) = deliver(&server, Duration::from_millis(300), 3).await;
+    let (world, report) = deliver(&server, Duration::from_millis(1500), 3).await;
     assert_eq!((report.outcomes, report.last_status), (vec![Outcome::Held; 3], None));
     let held = world.held.lock().unwrap();
     assert_eq!(held.iter().map(|batch| batch.downloads.len()).collect::<Vec<_>>(), [3]);

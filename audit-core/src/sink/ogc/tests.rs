@@ -37,7 +37,7 @@ fn settings(server: &MockServer, job_auth_role: Option<&str>) -> Settings {
         "admin".to_owned(),
         job_auth_role.map(str::to_owned),
     );
-    Settings { request_timeout: Duration::from_secs(2), job_timeout: Duration::from_secs(3), ..settings }
+    Settings { request_timeout: Duration::from_secs(20), job_timeout: Duration::from_secs(3), ..settings }
 }
 
 /// A clock that stands where it is put.
