@@ -70,10 +70,10 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(60), tries: 10 };
+    const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_mins(1), tries: 10 };
 
     fn far() -> Instant {
-        Instant::now() + Duration::from_secs(3600)
+        Instant::now() + Duration::from_hours(1)
     }
 
     #[tokio::test(start_paused = true)]
@@ -102,7 +102,7 @@ mod tests {
         };
         assert_eq!(wait(0, far()), Some(Duration::from_millis(500)));
         assert_eq!(wait(7, far()), Some(Duration::from_secs(7)));
-        assert_eq!(wait(3000, far()), Some(Duration::from_secs(60)));
+        assert_eq!(wait(3000, far()), Some(Duration::from_mins(1)));
         assert_eq!(wait(7, Instant::now() + Duration::from_secs(7)), None);
     }
 

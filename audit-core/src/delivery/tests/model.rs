@@ -32,6 +32,9 @@ pub(super) enum Act {
     InsertAndSay(Answer, Option<u16>),
 }
 
+/// Whether it is written, and whether that is told.
+type Keeping = Box<dyn FnMut() -> (bool, bool) + Send>;
+type Pace = Box<dyn FnMut() -> Duration + Send>;
 type Script = Box<dyn FnMut(&[String]) -> Act + Send>;
 
 pub(super) struct World {
@@ -44,8 +47,10 @@ pub(super) struct World {
     pub(super) token_error: Mutex<Option<TokenError>>,
     pub(super) held: Mutex<Vec<HeldBatch>>,
     pub(super) quarantined: Mutex<Vec<QuarantineEntry>>,
-    /// Asked before each write: whether it is written, and whether that is told.
-    pub(super) keeping: Mutex<Box<dyn FnMut() -> (bool, bool) + Send>>,
+    /// Asked before each write.
+    pub(super) keeping: Mutex<Keeping>,
+    /// How long a token, and an answer, take.
+    pub(super) pace: Mutex<Pace>,
     /// What the clock is ahead of tokio's, in seconds.
     pub(super) ahead: Mutex<i64>,
     started: Instant,
@@ -66,6 +71,7 @@ impl World {
             held: Mutex::default(),
             quarantined: Mutex::default(),
             keeping: Mutex::new(Box::new(|| (true, true))),
+            pace: Mutex::new(Box::new(|| Duration::from_millis(20))),
             ahead: Mutex::new(0),
             started: Instant::now(),
         })
@@ -106,8 +112,15 @@ impl World {
             return false;
         }
         let mut rows = self.rows.lock().unwrap();
-        lines.iter().for_each(|line| *rows.entry(line.clone()).or_default() += 1);
+        for line in lines {
+            *rows.entry(line.clone()).or_default() += 1;
+        }
         true
+    }
+
+    async fn paces(&self) {
+        let pace = (self.pace.lock().unwrap())();
+        sleep(pace).await;
     }
 
     async fn kept(&self, write: impl FnOnce()) -> Result<(), KeepError> {
@@ -146,7 +159,7 @@ impl Upstream for Hands {
     type Pass = u32;
 
     async fn pass(&self) -> Result<u32, TokenError> {
-        yield_now().await;
+        self.0.paces().await;
         match &*self.0.token_error.lock().unwrap() {
             Some(error) => Err(error.clone()),
             None => Ok(*self.0.tokens.lock().unwrap()),
@@ -188,7 +201,7 @@ impl Upstream for Hands {
             }
         };
         yield_now().await;
-        let pause = timeout_at(until, sleep(Duration::from_millis(20))).await;
+        let pause = timeout_at(until, world.paces()).await;
         // An answer that would come after `until` is one that nobody hears.
         if pause.is_err() { Posted { answer: unknown(), status: None } } else { Posted { answer, status } }
     }

@@ -94,6 +94,9 @@ async fn schedule(seed: u64) {
         1 => (true, false),
         _ => (true, true),
     });
+    let mut pace = rng.fork();
+    *world.pace.lock().unwrap() =
+        Box::new(move || Duration::from_millis(if pace.u8(0..4) == 0 { pace.u64(0..60_000) } else { 20 }));
     let ledger = world.ledger();
     for _ in 0..rng.usize(1..5) {
         // Some workers are tasks of one process, some are processes.
@@ -120,8 +123,8 @@ async fn schedule(seed: u64) {
                 })
             })
             .collect();
-        for _ in 0..rng.usize(0..3) {
-            sleep(Duration::from_secs(rng.u64(0..120))).await;
+        for _ in 0..rng.usize(0..5) {
+            sleep(Duration::from_secs(rng.u64(0..60))).await;
             *world.ahead.lock().unwrap() += rng.i64(-100..2000);
         }
         for worker in workers {

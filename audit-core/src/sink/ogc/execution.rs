@@ -50,21 +50,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn record(item: String) -> MeteringRecord {
+    fn record(item: &str) -> MeteringRecord {
         format!("{0}|{0}|{item}|2025-10-27T10:12:30Z|1|aws_s3", uuid::Uuid::nil()).parse().unwrap()
     }
 
     #[test]
     fn a_batch_is_named() {
         let batch = BatchId(uuid::Uuid::nil());
-        let body = String::from_utf8(body(batch, &[record("a\"b".to_owned())]).unwrap().to_vec()).unwrap();
+        let body = String::from_utf8(body(batch, &[record("a\"b")]).unwrap().to_vec()).unwrap();
         insta::assert_snapshot!(body, @r#"{"inputs":{"title":"s3audit 00000000-0000-0000-0000-000000000000","logs":["00000000-0000-0000-0000-000000000000|00000000-0000-0000-0000-000000000000|a\"b|2025-10-27T10:12:30Z|1|aws_s3"]}}"#);
     }
 
     proptest! {
         #[test]
         fn the_weight_is_what_is_sent(items in prop::collection::vec("[^|\\pC]*[!-{][^|\\pC]*", 1..5)) {
-            let records: Vec<_> = items.into_iter().map(record).collect();
+            let records: Vec<_> = items.iter().map(|item| record(item)).collect();
             let frame = body::<MeteringRecord>(BatchId(uuid::Uuid::nil()), &[]).unwrap().len();
             let weight: usize = records.iter().map(weight_bytes).sum();
             // The last record has no comma.
