@@ -3,6 +3,7 @@
 //! Data moves one way: bytes → source → [`event`] → [`policy`] → [`record`] → sink. Sources never know sinks; parsing does
 //! no I/O; only `pipeline` sees everything.
 
+pub mod aws;
 pub mod clock;
 pub mod event;
 pub mod json;
@@ -12,5 +13,6 @@ pub mod quarantine;
 pub mod record;
 pub mod redact;
 pub mod source;
+pub mod store;
 pub mod tally;
 pub mod trigger;
