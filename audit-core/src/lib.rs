@@ -3,6 +3,7 @@
 //! Data moves one way: bytes → source → [`event`] → [`policy`] → [`record`] → sink. Sources never know sinks; parsing does
 //! no I/O; only `pipeline` sees everything.
 
+pub mod aws;
 pub mod client;
 pub mod clock;
 pub mod config;
@@ -16,5 +17,6 @@ pub mod record;
 pub mod redact;
 pub mod sink;
 pub mod source;
+pub mod store;
 pub mod tally;
 pub mod trigger;

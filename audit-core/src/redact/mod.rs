@@ -117,15 +117,13 @@ fn replacement(value: &[u8]) -> String {
 /// A string of valid JSON, quotes included, as it was or cleaned by pattern.
 fn cleaned(string: Str<'_>, quotes_included: &[u8]) -> String {
     let own = || String::from_utf8_lossy(quotes_included).into_owned();
-    match string.text() {
-        Ok(text) => pattern::clean(&text).map_or_else(own, |clean| quoted(&clean)),
-        // Half a surrogate pair: no text, so its escapes are looked at as they stand.
-        Err(_) => {
-            let raw = own();
-            let inner = raw.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or_default();
-            pattern::clean(inner).map_or_else(|| raw.clone(), |clean| quoted(&clean))
-        }
+    if let Ok(text) = string.text() {
+        return pattern::clean(&text).map_or_else(own, |clean| quoted(&clean));
     }
+    // Half a surrogate pair: no text, so its escapes are looked at as they stand.
+    let raw = own();
+    let inner = raw.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or_default();
+    pattern::clean(inner).map_or_else(|| raw.clone(), |clean| quoted(&clean))
 }
 
 #[cfg(test)]

@@ -133,8 +133,7 @@ impl Reader<'_> {
     /// # Errors
     /// [`TriggerError`] when the payload itself is of no known shape; trouble within a message is that message's.
     pub fn read(&self, payload: &[u8]) -> Result<Invocation, TriggerError> {
-        let shape = shape::of("event", payload)?;
-        let (messages, from_sqs) = match shape {
+        let (messages, from_sqs) = match shape::of("event", payload)? {
             Shape::Sqs(messages) => (messages.iter().map(|message| self.sqs(message)).collect(), true),
             Shape::Sns(notifications) => {
                 let read = |(number, own): (usize, &Members<'_>)| {
@@ -149,7 +148,9 @@ impl Reader<'_> {
                 };
                 (notifications.iter().enumerate().map(read).collect(), false)
             }
-            other => (vec![Message { id: None, work: Ok(self.work(other, self.request_id, 0)?) }], false),
+            alone @ (Shape::Test | Shape::Objects(_) | Shape::Records(_) | Shape::Logs(_) | Shape::SnsEnvelope(_)) => {
+                (vec![Message { id: None, work: Ok(self.work(alone, self.request_id, 0)?) }], false)
+            }
         };
         Ok(Invocation { messages, from_sqs })
     }
