@@ -9,4 +9,6 @@ pub mod json;
 pub mod ledger;
 pub mod policy;
 pub mod record;
+#[cfg(feature = "spool")]
+pub mod spool;
 pub mod tally;
