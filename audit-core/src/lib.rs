@@ -17,6 +17,8 @@ pub mod record;
 pub mod redact;
 pub mod sink;
 pub mod source;
+#[cfg(feature = "spool")]
+pub mod spool;
 pub mod store;
 pub mod tally;
 pub mod trigger;

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::{SignedDuration, Timestamp};
-
+use super::entry::{Entry, Moment, State};
 use super::{BatchId, Claim, Owner, Terms};
 use crate::clock::Clock;
 use crate::record::Key;
@@ -12,23 +11,16 @@ use crate::record::Key;
 /// A ledger in memory.
 #[derive(Debug)]
 pub struct MemoryLedger {
-    entries: Mutex<HashMap<Key, Entry>>,
+    entries: Mutex<Entries>,
     terms: Terms,
     clock: Clock,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    state: State,
-    until: Timestamp,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Claimed(Owner),
-    Sent(Owner, BatchId),
-    Confirmed,
-    Held(BatchId),
+#[derive(Debug, Default)]
+struct Entries {
+    by_key: HashMap<Key, Entry>,
+    /// How many entries there may be before those that are over are looked for.
+    sweep_at: usize,
 }
 
 impl MemoryLedger {
@@ -39,29 +31,25 @@ impl MemoryLedger {
     }
 
     pub(super) fn claim(&self, keys: &[Key], owner: Owner) -> Vec<Claim> {
-        let now = self.clock.now();
+        let at = self.moment();
         let mut entries = self.entries();
+        entries.sweep(at.now);
         let mut claim = |key: &Key| {
-            let known = entries.get(key).copied();
-            match known.map(|entry| (entry.state, entry.until > now)) {
-                Some((State::Confirmed | State::Held(_), true)) => return Claim::Duplicate,
-                Some((State::Claimed(other), true)) if other != owner => return Claim::Busy,
-                Some((State::Sent(other, _), true)) if other != owner => return Claim::Busy,
-                Some((State::Sent(_, batch), _)) => return Claim::Lost(batch),
-                _ => {}
-            }
-            entries.insert(*key, Entry { state: State::Claimed(owner), until: self.after(self.terms.lease) });
-            Claim::Claimed
+            let met = entries.by_key.get(key).and_then(|entry| entry.met_by(owner, at.now));
+            met.unwrap_or_else(|| {
+                entries.by_key.insert(*key, at.claimed(owner));
+                Claim::Claimed
+            })
         };
         keys.iter().map(&mut claim).collect()
     }
 
     pub(super) fn sent(&self, keys: &[Key], owner: Owner, batch: BatchId) -> Vec<bool> {
-        let until = self.after(self.terms.lease);
+        let at = self.moment();
         let mut entries = self.entries();
-        let mut send = |key: &Key| match entries.get_mut(key) {
-            Some(entry) if entry.state == State::Claimed(owner) => {
-                *entry = Entry { state: State::Sent(owner, batch), until };
+        let mut send = |key: &Key| match entries.by_key.get_mut(key) {
+            Some(entry) if entry.may_be_sent(owner, batch, at.now) => {
+                *entry = at.sent(owner, batch);
                 true
             }
             _ => false,
@@ -70,55 +58,81 @@ impl MemoryLedger {
     }
 
     pub(super) fn confirm(&self, keys: &[Key], batch: BatchId) {
-        self.turn(
-            keys,
-            State::Confirmed,
-            |state| matches!(state, State::Sent(_, own) | State::Held(own) if own == batch),
-        );
+        let at = self.moment();
+        self.turn(keys, Some(at.kept(State::Confirmed)), |entry| entry.may_be_confirmed(batch, at.now));
     }
 
     pub(super) fn hold(&self, keys: &[Key], batch: BatchId) {
-        self.turn(keys, State::Held(batch), |state| matches!(state, State::Sent(_, own) if own == batch));
+        let at = self.moment();
+        self.turn(keys, Some(at.kept(State::Held(batch))), |entry| entry.may_be_held(batch, at.now));
     }
 
     pub(super) fn release(&self, keys: &[Key], owner: Owner) {
-        self.free(keys, |state| matches!(state, State::Claimed(own) | State::Sent(own, _) if own == owner));
+        self.turn(keys, None, |entry| entry.may_be_released(owner));
     }
 
     pub(super) fn settle(&self, keys: &[Key], batch: BatchId, delivered: bool) {
-        if delivered {
-            self.turn(keys, State::Confirmed, |state| state == State::Held(batch));
-        } else {
-            self.free(keys, |state| state == State::Held(batch));
-        }
+        let at = self.moment();
+        let next = delivered.then(|| at.kept(State::Confirmed));
+        self.turn(keys, next, |entry| entry.may_be_settled(batch, at.now));
     }
 
-    fn turn(&self, keys: &[Key], state: State, from: impl Fn(State) -> bool) {
-        let until = self.after(self.terms.ttl);
+    /// Puts `next` in the place of the entries that `may`, or takes them out.
+    fn turn(&self, keys: &[Key], next: Option<Entry>, may: impl Fn(&Entry) -> bool) {
         let mut entries = self.entries();
         for key in keys {
-            if let Some(entry) = entries.get_mut(key).filter(|entry| from(entry.state)) {
-                *entry = Entry { state, until };
+            match (entries.by_key.get_mut(key).filter(|entry| may(entry)), next) {
+                (Some(entry), Some(next)) => *entry = next,
+                (Some(_), None) => _ = entries.by_key.remove(key),
+                (None, _) => {}
             }
         }
     }
 
-    fn free(&self, keys: &[Key], from: impl Fn(State) -> bool) {
-        let mut entries = self.entries();
-        for key in keys {
-            if entries.get(key).is_some_and(|entry| from(entry.state)) {
-                entries.remove(key);
-            }
-        }
+    fn moment(&self) -> Moment {
+        Moment::new(self.clock.now(), self.terms)
     }
 
-    fn after(&self, term: std::time::Duration) -> Timestamp {
-        let term = SignedDuration::try_from(term).unwrap_or(SignedDuration::MAX);
-        self.clock.now().checked_add(term).unwrap_or(Timestamp::MAX)
-    }
-
-    fn entries(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         // No method leaves an entry half written, so what a panicking thread left is sound.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entries {
+    /// Drops what is over, each time the ledger has doubled: it holds at most twice what it must, at a constant cost a key.
+    fn sweep(&mut self, now: i64) {
+        const SMALL: usize = 1024;
+        if self.by_key.len() >= self.sweep_at.max(SMALL) {
+            self.by_key.retain(|_, entry| entry.gone > now);
+            self.sweep_at = self.by_key.len().saturating_mul(2);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_is_over_does_not_pile_up() {
+        let now = Arc::new(AtomicI64::new(0));
+        let clock = Clock::from_fn({
+            let now = Arc::clone(&now);
+            move || jiff::Timestamp::from_second(now.load(Ordering::Relaxed)).unwrap()
+        });
+        let ledger = MemoryLedger::new(Terms { lease: Duration::from_secs(1), ttl: Duration::from_secs(9) }, clock);
+        for round in 0_u64..1_000 {
+            now.store(i64::try_from(round).unwrap(), Ordering::Relaxed);
+            let keys: Vec<Key> = (0..100_u128).map(|n| Key((u128::from(round) << 64 | n).to_be_bytes())).collect();
+            ledger.claim(&keys, Owner(Uuid::nil()));
+        }
+        assert!(ledger.entries().by_key.len() < 2_000, "{}", ledger.entries().by_key.len());
     }
 }

@@ -5,11 +5,27 @@
 //! `LEDGER_TTL` too). An expired claim comes free. An expired *sent* is [`Claim::Lost`]: nobody can know what came of it, so
 //! whoever finds it holds it.
 
+mod dynamodb;
+mod entry;
 mod memory;
+mod open;
+mod redis;
+#[cfg(feature = "spool")]
+mod spool;
+mod url;
+
+#[cfg(test)]
+mod contract;
 
 use std::time::Duration;
 
+pub use dynamodb::DynamoLedger;
 pub use memory::MemoryLedger;
+pub use open::Stores;
+pub use redis::RedisLedger;
+#[cfg(feature = "spool")]
+pub use spool::SpoolLedger;
+pub use url::{LedgerUrl, LedgerUrlError};
 use uuid::Uuid;
 
 use crate::record::Key;
@@ -67,6 +83,13 @@ pub struct LedgerError {
 pub enum Ledger {
     /// In this process only; gone with it.
     Memory(MemoryLedger),
+    /// In Redis.
+    Redis(RedisLedger),
+    /// In a DynamoDB table.
+    DynamoDb(DynamoLedger),
+    /// In the standalone receiver's spool.
+    #[cfg(feature = "spool")]
+    Spool(SpoolLedger),
 }
 
 impl Ledger {
@@ -77,18 +100,32 @@ impl Ledger {
     pub async fn claim(&self, keys: &[Key], owner: Owner) -> Result<Vec<Claim>, LedgerError> {
         match self {
             Self::Memory(own) => Ok(own.claim(keys, owner)),
+            Self::Redis(own) => own.claim(keys, owner).await,
+            Self::DynamoDb(own) => own.claim(keys, owner).await,
+            #[cfg(feature = "spool")]
+            Self::Spool(own) => own.claim(keys, owner).await,
         }
     }
 
     /// Marks claimed keys as about to be sent in `batch`; durable when it returns. `false`: the claim is no longer the
-    /// owner's, and the key must not be sent.
+    /// owner's, and the key must not be sent. The same call repeated gives the same answer while the lease lasts.
     ///
     /// # Errors
-    /// When the store cannot answer: nothing may be sent.
+    /// When the store cannot answer: nothing may be sent, and the claims are given up where the store can still be told.
     pub async fn sent(&self, keys: &[Key], owner: Owner, batch: BatchId) -> Result<Vec<bool>, LedgerError> {
-        match self {
+        let marked = match self {
             Self::Memory(own) => Ok(own.sent(keys, owner, batch)),
+            Self::Redis(own) => own.sent(keys, owner, batch).await,
+            Self::DynamoDb(own) => own.sent(keys, owner, batch).await,
+            #[cfg(feature = "spool")]
+            Self::Spool(own) => own.sent(keys, owner, batch).await,
+        };
+        if marked.is_err() {
+            // Where this fails too, the keys marked are found lost: a person settles what was never sent, and nothing is
+            // billed twice.
+            _ = self.release(keys, owner).await;
         }
+        marked
     }
 
     /// Marks keys sent in `batch` as delivered. A key that was held under `batch` meanwhile becomes confirmed.
@@ -97,9 +134,15 @@ impl Ledger {
     /// When the store cannot answer; the keys stay sent, and become lost when their lease ends.
     pub async fn confirm(&self, keys: &[Key], batch: BatchId) -> Result<(), LedgerError> {
         match self {
-            Self::Memory(own) => own.confirm(keys, batch),
+            Self::Memory(own) => {
+                own.confirm(keys, batch);
+                Ok(())
+            }
+            Self::Redis(own) => own.confirm(keys, batch).await,
+            Self::DynamoDb(own) => own.confirm(keys, batch).await,
+            #[cfg(feature = "spool")]
+            Self::Spool(own) => own.confirm(keys, batch).await,
         }
-        Ok(())
     }
 
     /// Frees keys that `owner` claimed or sent and that are known not to be inserted.
@@ -108,9 +151,15 @@ impl Ledger {
     /// When the store cannot answer; a claim then comes free when its lease ends, a `sent` becomes lost.
     pub async fn release(&self, keys: &[Key], owner: Owner) -> Result<(), LedgerError> {
         match self {
-            Self::Memory(own) => own.release(keys, owner),
+            Self::Memory(own) => {
+                own.release(keys, owner);
+                Ok(())
+            }
+            Self::Redis(own) => own.release(keys, owner).await,
+            Self::DynamoDb(own) => own.release(keys, owner).await,
+            #[cfg(feature = "spool")]
+            Self::Spool(own) => own.release(keys, owner).await,
         }
-        Ok(())
     }
 
     /// Marks keys sent in `batch` as held. What is confirmed stays so.
@@ -119,19 +168,32 @@ impl Ledger {
     /// When the store cannot answer; the keys stay sent, and become lost when their lease ends.
     pub async fn hold(&self, keys: &[Key], batch: BatchId) -> Result<(), LedgerError> {
         match self {
-            Self::Memory(own) => own.hold(keys, batch),
+            Self::Memory(own) => {
+                own.hold(keys, batch);
+                Ok(())
+            }
+            Self::Redis(own) => own.hold(keys, batch).await,
+            Self::DynamoDb(own) => own.hold(keys, batch).await,
+            #[cfg(feature = "spool")]
+            Self::Spool(own) => own.hold(keys, batch).await,
         }
-        Ok(())
     }
 
-    /// Settles keys held under `batch` as a person decided: delivered (`true`) or free again (`false`).
+    /// Settles keys held under `batch` as a person decided: delivered (`true`) or free again (`false`). Keys lost in
+    /// `batch`, which nobody has marked as held yet, are settled too.
     ///
     /// # Errors
     /// When the store cannot answer.
     pub async fn settle(&self, keys: &[Key], batch: BatchId, delivered: bool) -> Result<(), LedgerError> {
         match self {
-            Self::Memory(own) => own.settle(keys, batch, delivered),
+            Self::Memory(own) => {
+                own.settle(keys, batch, delivered);
+                Ok(())
+            }
+            Self::Redis(own) => own.settle(keys, batch, delivered).await,
+            Self::DynamoDb(own) => own.settle(keys, batch, delivered).await,
+            #[cfg(feature = "spool")]
+            Self::Spool(own) => own.settle(keys, batch, delivered).await,
         }
-        Ok(())
     }
 }

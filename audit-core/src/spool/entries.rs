@@ -1,0 +1,95 @@
+//! Entries in their queues: one table a sink, numbered by an ever-growing sequence.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::stats::Change;
+use super::{Sink, Spool, SpoolError};
+use crate::record::Download;
+
+/// The bodies that one reading takes into memory.
+const READ_BYTES: usize = 8 << 20;
+
+/// An entry to append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// For whom.
+    pub sink: Sink,
+    /// What: the spool does not look into it.
+    pub body: Vec<u8>,
+}
+
+impl Item {
+    /// A download to be metered, as JSON: a spool outlives the version that wrote it.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub fn metering(download: &Download) -> Result<Self, serde_json::Error> {
+        Ok(Self { sink: Sink::Metering, body: serde_json::to_vec(download)? })
+    }
+}
+
+impl Spool {
+    /// The downloads that wait to be metered, as [`read`](Self::read) gives entries. An entry that is none stays bytes, for
+    /// the caller to quarantine.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn downloads(
+        &self,
+        after_seq: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, Result<Download, Vec<u8>>)>, SpoolError> {
+        let entries = self.read(Sink::Metering, after_seq, limit).await?;
+        let decode = |body: Vec<u8>| serde_json::from_slice(&body).map_err(|_| body);
+        Ok(entries.into_iter().map(|(seq, body)| (seq, decode(body))).collect())
+    }
+}
+
+pub(super) fn table(sink: Sink) -> &'static str {
+    match sink {
+        Sink::Metering => "metering",
+        Sink::Analytics => "analytics",
+    }
+}
+
+pub(super) fn insert(db: &Connection, items: &[Item], at_ms: i64, change: &mut Change) -> rusqlite::Result<()> {
+    for item in items {
+        let sql = format!("INSERT INTO {} (at, body) VALUES (?1, ?2)", table(item.sink));
+        db.prepare_cached(&sql)?.execute(params![at_ms, item.body])?;
+        change.add(item.sink, 1, i64::try_from(item.body.len()).unwrap_or(i64::MAX));
+    }
+    Ok(())
+}
+
+pub(super) fn delete(db: &Connection, sink: Sink, seqs: &[i64], change: &mut Change) -> rusqlite::Result<()> {
+    let mut delete =
+        db.prepare_cached(&format!("DELETE FROM {} WHERE seq = ?1 RETURNING length(body)", table(sink)))?;
+    for seq in seqs {
+        let removed: Option<i64> = delete.query_row([seq], |row| row.get(0)).optional()?;
+        if let Some(bytes) = removed {
+            change.add(sink, -1, -bytes);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn read(db: &Connection, sink: Sink, after: i64, limit: usize) -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {
+    let sql = format!("SELECT seq, body FROM {} WHERE seq > ?1 ORDER BY seq LIMIT ?2", table(sink));
+    let mut query = db.prepare_cached(&sql)?;
+    let mut rows = query.query(params![after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    while bytes < READ_BYTES
+        && let Some(row) = rows.next()?
+    {
+        let body: Vec<u8> = row.get(1)?;
+        bytes += body.len();
+        entries.push((row.get(0)?, body));
+    }
+    Ok(entries)
+}
+
+/// How many entries, and the bytes of their bodies.
+pub(super) fn count(db: &Connection, sink: Sink) -> rusqlite::Result<(i64, i64)> {
+    let sql = format!("SELECT count(*), coalesce(sum(length(body)), 0) FROM {}", table(sink));
+    db.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+}
