@@ -1,6 +1,6 @@
 //! Turns storage audit trails into metering records and delivers each exactly once.
 //!
-//! Data moves one way: bytes → source → [`event`] → [`policy`] → [`record`] → sink. Sources never know sinks; parsing does
+//! Data moves one way: bytes → [`source`] → [`event`] → [`policy`] → [`record`] → sink. Sources never know sinks; parsing does
 //! no I/O; only `pipeline` sees everything.
 
 pub mod clock;
@@ -9,4 +9,7 @@ pub mod json;
 pub mod ledger;
 pub mod policy;
 pub mod record;
+pub mod redact;
+pub mod seen;
+pub mod source;
 pub mod tally;
