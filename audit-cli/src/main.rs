@@ -1,2 +1,52 @@
-//! Binary.
-fn main() {}
+//! `s3audit`: metering records from audit trails, at the command line.
+
+mod output;
+mod parse;
+mod progress;
+mod settings;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Wrong usage, settings included.
+const USAGE: u8 = 64;
+
+/// Metering records from storage audit trails.
+#[derive(Parser)]
+#[command(name = "s3audit", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Prints the metering records found in log files
+    Parse(parse::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let shown = error.print();
+            return if error.use_stderr() || shown.is_err() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match cli.command {
+        Command::Parse(args) => match settings::load() {
+            Ok(settings) => parse::run(&args, &settings),
+            Err(error) => {
+                complain(&error);
+                ExitCode::from(USAGE)
+            }
+        },
+    }
+}
+
+/// Tells the user on standard error; where that is closed, nobody listens.
+fn complain(error: &anyhow::Error) {
+    let _ = writeln!(std::io::stderr(), "s3audit: {error:#}");
+}

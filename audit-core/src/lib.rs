@@ -1,6 +1,6 @@
 //! Turns storage audit trails into metering records and delivers each exactly once.
 //!
-//! Data moves one way: bytes → source → [`event`] → [`policy`] → [`record`] → sink. Sources never know sinks; parsing does
+//! Data moves one way: bytes → [`source`] → [`event`] → [`policy`] → [`record`] → sink. Sources never know sinks; parsing does
 //! no I/O; only `pipeline` sees everything.
 
 pub mod aws;
@@ -15,6 +15,7 @@ pub mod policy;
 pub mod quarantine;
 pub mod record;
 pub mod redact;
+pub mod seen;
 pub mod sink;
 pub mod source;
 #[cfg(feature = "spool")]
