@@ -72,6 +72,12 @@ macro_rules! client {
 }
 
 impl AwsSettings {
+    /// The same, for buckets in the region of everything else: `CLOUDTRAIL_REGION` is the log bucket's alone.
+    #[must_use]
+    pub fn in_own_region(&self) -> Self {
+        Self { region_s3: None, ..self.clone() }
+    }
+
     /// A client of S3.
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {

@@ -11,6 +11,8 @@ pub mod delivery;
 pub mod event;
 pub mod json;
 pub mod ledger;
+pub mod logging;
+pub mod pipeline;
 pub mod policy;
 pub mod quarantine;
 pub mod record;

@@ -8,7 +8,7 @@ use crate::policy::QuarantineReason;
 use crate::record::Download;
 
 /// A record of some origin that may be a download but cannot be billed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
     /// Why.
     pub reason: QuarantineReason,
@@ -63,7 +63,7 @@ impl QuarantineEntry {
             source: download.source(),
             id: Some(download.identity.clone()),
             seen_at,
-            record: serde_json::value::to_raw_value(&download.record.to_string())?,
+            record: serde_json::value::to_raw_value(&download.record.fields())?,
         })
     }
 }

@@ -3,6 +3,7 @@
 //! `userId|collectionId|itemId|timestamp|bytes|backend`. The resource server refuses a whole batch for one bad line, so
 //! each type here can only hold what it accepts.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -174,6 +175,42 @@ pub struct MeteringRecord {
     pub bytes: u64,
     /// From which storage.
     pub backend: Backend,
+}
+
+/// A record's fields under the names of its parameters: how it stands in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fields<'a> {
+    user_id: Uuid,
+    collection_id: Uuid,
+    item_id: Cow<'a, ItemId>,
+    timestamp: Cow<'a, UtcTime>,
+    bytes: u64,
+    backend: Backend,
+}
+
+impl MeteringRecord {
+    /// The record as it stands in JSON.
+    #[must_use]
+    pub fn fields(&self) -> Fields<'_> {
+        let Self { user_id, collection_id, item_id, timestamp, bytes, backend } = self;
+        Fields {
+            user_id: *user_id,
+            collection_id: *collection_id,
+            item_id: Cow::Borrowed(item_id),
+            timestamp: Cow::Borrowed(timestamp),
+            bytes: *bytes,
+            backend: *backend,
+        }
+    }
+}
+
+impl From<Fields<'_>> for MeteringRecord {
+    fn from(fields: Fields<'_>) -> Self {
+        let Fields { user_id, collection_id, item_id, timestamp, bytes, backend } = fields;
+        let (item_id, timestamp) = (item_id.into_owned(), timestamp.into_owned());
+        Self { user_id, collection_id, item_id, timestamp, bytes, backend }
+    }
 }
 
 impl fmt::Display for MeteringRecord {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
@@ -132,6 +133,33 @@ impl AddAssign for Tally {
         own.excluded += theirs.excluded;
         own.duplicates += theirs.duplicates;
         own.pending += theirs.pending;
+    }
+}
+
+/// The tally of a process since its start, which many requests and workers write to.
+#[derive(Debug, Default)]
+pub struct Accounts(Mutex<Tally>);
+
+impl Accounts {
+    /// Adds what a request or a run came to.
+    pub fn add(&self, tally: Tally) {
+        *self.lock() += tally;
+    }
+
+    /// Corrects the accounts where the end of something pending is known.
+    pub fn correct(&self, correction: impl FnOnce(&mut Tally)) {
+        correction(&mut self.lock());
+    }
+
+    /// The accounts as they stand.
+    #[must_use]
+    pub fn now(&self) -> Tally {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tally> {
+        // Numbers are written one after another, but a panic between two of them would show in `adds_up`.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,2 +1,18 @@
-//! Binary.
-fn main() {}
+//! Lambda function: CloudTrail log files in S3 → metering records.
+
+mod handler;
+
+use audit_core::config::{Config, Environment, Program};
+use audit_core::logging;
+use lambda_runtime::{Error, run, service_fn};
+
+use handler::Function;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    logging::start(&Environment)?;
+    let config =
+        Config::read(&Environment, Program::CloudTrail).inspect_err(|error| tracing::error!(%error, "cannot start"))?;
+    let function = Function::new(config);
+    run(service_fn(|event| function.handle(event))).await
+}

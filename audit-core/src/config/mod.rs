@@ -11,6 +11,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use reqwest::Url;
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -18,9 +19,12 @@ use read::Reader;
 pub use read::{Environment, Strings};
 pub use variables::{VARIABLES, Variable};
 
+use crate::aws::{AwsCredentials, AwsSettings};
+use crate::delivery::Ambiguous;
 use crate::event::IdParams;
-use crate::ledger::Terms;
+use crate::ledger::{LedgerUrl, Terms};
 use crate::policy::MeteringPolicy;
+use crate::store::Place;
 
 /// All that is wrong with the configuration.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -73,9 +77,9 @@ pub enum Secret {
 #[derive(Debug, Clone)]
 pub struct ProcessConfig {
     /// The process's execution endpoint.
-    pub url: String,
+    pub url: Url,
     /// The auth server's token endpoint.
-    pub auth_url: String,
+    pub auth_url: Url,
     /// `clientId` of the token request.
     pub client_id: String,
     /// `clientSecret` of the token request.
@@ -92,16 +96,6 @@ pub struct ProcessConfig {
     pub batch_max_records: NonZeroUsize,
     /// What to do when a POST's outcome is unknown.
     pub ambiguous: Ambiguous,
-}
-
-/// What to do when a POST's outcome is unknown (`AMBIGUOUS`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Ambiguous {
-    /// Keep the batch for a person to settle: never billed twice.
-    #[default]
-    Hold,
-    /// Send again: may bill twice.
-    Resend,
 }
 
 /// Where the receiver listens and keeps entries.
@@ -121,29 +115,6 @@ pub struct ReceiverConfig {
     pub max_body_bytes: usize,
 }
 
-/// How to reach AWS.
-#[derive(Debug, Clone, Default)]
-pub struct AwsConfig {
-    /// `CLOUDTRAIL_REGION`, else `AWS_REGION`, else `AWS_DEFAULT_REGION`.
-    pub s3_region: Option<String>,
-    /// `AWS_REGION`, else `AWS_DEFAULT_REGION`.
-    pub region: Option<String>,
-    /// `AWS_ACCESS_KEY_ID`.
-    pub access_key_id: Option<String>,
-    /// `AWS_SECRET_ACCESS_KEY`.
-    pub secret_access_key: Option<SecretString>,
-    /// `AWS_SESSION_TOKEN`.
-    pub session_token: Option<SecretString>,
-    /// `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`.
-    pub s3_endpoint: Option<String>,
-    /// `AWS_ENDPOINT_URL_SQS`, else `AWS_ENDPOINT_URL`.
-    pub sqs_endpoint: Option<String>,
-    /// `AWS_ENDPOINT_URL_DYNAMODB`, else `AWS_ENDPOINT_URL`.
-    pub dynamodb_endpoint: Option<String>,
-    /// `AWS_ENDPOINT_URL_SECRETS_MANAGER`, else `AWS_ENDPOINT_URL`.
-    pub secrets_manager_endpoint: Option<String>,
-}
-
 /// The whole configuration of one program.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -151,14 +122,14 @@ pub struct Config {
     pub metering: MeteringPolicy,
     /// Where records are posted; `None`: no metering sink.
     pub process: Option<ProcessConfig>,
-    /// `LEDGER_URL`, unparsed: it may hold a password.
-    pub ledger_url: SecretString,
+    /// `LEDGER_URL`.
+    pub ledger: LedgerUrl,
     /// Lease and memory of the ledger.
     pub terms: Terms,
-    /// `QUARANTINE`: a directory or `s3://BUCKET/PREFIX`.
-    pub quarantine: String,
-    /// `HELD`: a directory or `s3://BUCKET/PREFIX`.
-    pub held: String,
+    /// `QUARANTINE`.
+    pub quarantine: Place,
+    /// `HELD`.
+    pub held: Place,
     /// The receiver's own.
     pub receiver: ReceiverConfig,
     /// `CLOUDTRAIL_BUCKET`: events naming another bucket are refused.
@@ -166,7 +137,7 @@ pub struct Config {
     /// Cap on one log file's uncompressed size, in bytes.
     pub max_decompressed_bytes: u64,
     /// AWS.
-    pub aws: AwsConfig,
+    pub aws: AwsSettings,
     /// `DATABASE_URL` of PostgreSQL, which may hold a password.
     pub database_url: Option<SecretString>,
 }
@@ -183,7 +154,7 @@ impl Config {
         let config = Self {
             metering: metering(&mut reader),
             process: process(&mut reader),
-            ledger_url: ledger_url(&mut reader, program),
+            ledger: ledger(&mut reader, program),
             terms: Terms {
                 lease: reader.parsed("LEASE_SECONDS", values::seconds).unwrap_or(Duration::from_mins(15)),
                 ttl: reader.parsed("LEDGER_TTL", values::duration).unwrap_or(90 * DAY),
@@ -229,8 +200,7 @@ fn process(reader: &mut Reader<'_, impl Strings>) -> Option<ProcessConfig> {
     let url = reader.parsed("PROCESS_API_URL", values::http_url)?;
     let why = "a value, because PROCESS_API_URL is set";
     Some(ProcessConfig {
-        url,
-        auth_url: reader.parsed_or_required("AUTH_URL", values::http_url, why),
+        auth_url: reader.parsed_or_required("AUTH_URL", values::http_url, why).unwrap_or_else(|| url.clone()),
         client_id: reader.required("CLIENT_ID", why),
         client_secret: reader.secret("CLIENT_SECRET", "CLIENT_SECRET_ARN", why),
         item_id: reader.required("AUTH_ITEM_ID", why),
@@ -239,32 +209,31 @@ fn process(reader: &mut Reader<'_, impl Strings>) -> Option<ProcessConfig> {
         job_role: reader.text("JOB_AUTH_ROLE"),
         batch_max_records: reader.parsed("BATCH_MAX_RECORDS", values::count).unwrap_or(values::THOUSAND),
         ambiguous: reader.parsed("AMBIGUOUS", values::ambiguous).unwrap_or_default(),
+        url,
     })
 }
 
-fn ledger_url(reader: &mut Reader<'_, impl Strings>, program: Program) -> SecretString {
-    let expected = "redis://…, rediss://…, dynamodb://TABLE or memory: (spool: only outside Lambda)";
-    match reader.text("LEDGER_URL") {
-        Some(url) if program.on_lambda() && url == "spool:" => reader.problem("LEDGER_URL", expected),
-        Some(url) => return url.into(),
-        // Without records to deliver there is nothing to remember.
-        None if program.on_lambda() && reader.text("PROCESS_API_URL").is_some() => {
-            reader.problem("LEDGER_URL", expected);
-        }
+fn ledger(reader: &mut Reader<'_, impl Strings>, program: Program) -> LedgerUrl {
+    let expected = "redis://HOST, rediss://HOST, dynamodb://TABLE or memory: (spool: only outside Lambda)";
+    let known = reader.text("LEDGER_URL").map(|text| text.parse::<LedgerUrl>());
+    // Without records to deliver there is nothing to remember.
+    let needed = program.on_lambda() && reader.text("PROCESS_API_URL").is_some();
+    match known {
+        Some(Ok(LedgerUrl::Spool)) if program.on_lambda() => reader.problem("LEDGER_URL", expected),
+        Some(Ok(url)) => return url,
+        Some(Err(error)) => reader.problem("LEDGER_URL", error.to_string().trim_start_matches("expected ")),
+        None if needed => reader.problem("LEDGER_URL", expected),
         None => {}
     }
-    "spool:".into()
+    LedgerUrl::Spool
 }
 
-fn store(reader: &mut Reader<'_, impl Strings>, program: Program, variable: &'static str, default: &str) -> String {
-    match reader.parsed(variable, values::store) {
-        Some(place) => place,
-        None if program.on_lambda() && reader.text(variable).is_none() => {
-            reader.problem(variable, "s3://BUCKET/PREFIX (a directory does not outlive a Lambda function)");
-            String::new()
-        }
-        None => default.to_owned(),
+fn store(reader: &mut Reader<'_, impl Strings>, program: Program, variable: &'static str, default: &str) -> Place {
+    if program.on_lambda() && reader.text(variable).is_none() {
+        reader.problem(variable, "s3://BUCKET/PREFIX (a directory does not outlive a Lambda function)");
     }
+    let parse = |text: &str| text.parse().map_err(|_| "a directory or s3://BUCKET/PREFIX");
+    reader.parsed(variable, parse).unwrap_or_else(|| Place::Directory(default.into()))
 }
 
 fn receiver(reader: &mut Reader<'_, impl Strings>, program: Program) -> ReceiverConfig {
@@ -280,24 +249,30 @@ fn receiver(reader: &mut Reader<'_, impl Strings>, program: Program) -> Receiver
         port: reader.parsed("PORT", values::port).unwrap_or(8092),
         webhook_token,
         spool: reader.text("SPOOL").unwrap_or_else(|| "spool".into()).into(),
-        queue_url: reader.parsed("QUEUE_URL", values::http_url),
+        queue_url: reader.parsed("QUEUE_URL", values::http_url).map(Into::into),
         max_body_bytes: reader.parsed("MAX_BODY_BYTES", values::memory_size).unwrap_or(default_body_bytes),
     }
 }
 
-fn aws(reader: &Reader<'_, impl Strings>) -> AwsConfig {
-    let region = reader.text("AWS_REGION").or_else(|| reader.text("AWS_DEFAULT_REGION"));
-    let endpoint = |own| reader.text(own).or_else(|| reader.text("AWS_ENDPOINT_URL"));
-    AwsConfig {
-        s3_region: reader.text("CLOUDTRAIL_REGION").or_else(|| region.clone()),
-        region,
-        access_key_id: reader.text("AWS_ACCESS_KEY_ID"),
-        secret_access_key: reader.text("AWS_SECRET_ACCESS_KEY").map(Into::into),
-        session_token: reader.text("AWS_SESSION_TOKEN").map(Into::into),
-        s3_endpoint: endpoint("AWS_ENDPOINT_URL_S3"),
-        sqs_endpoint: endpoint("AWS_ENDPOINT_URL_SQS"),
-        dynamodb_endpoint: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
-        secrets_manager_endpoint: endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+fn aws(reader: &Reader<'_, impl Strings>) -> AwsSettings {
+    let key = reader.text("AWS_ACCESS_KEY_ID").zip(reader.text("AWS_SECRET_ACCESS_KEY"));
+    AwsSettings {
+        // S3-compatible stores take any region.
+        region: reader
+            .text("AWS_REGION")
+            .or_else(|| reader.text("AWS_DEFAULT_REGION"))
+            .unwrap_or_else(|| "us-east-1".into()),
+        region_s3: reader.text("CLOUDTRAIL_REGION"),
+        endpoint: reader.text("AWS_ENDPOINT_URL"),
+        endpoint_s3: reader.text("AWS_ENDPOINT_URL_S3"),
+        endpoint_sqs: reader.text("AWS_ENDPOINT_URL_SQS"),
+        endpoint_dynamodb: reader.text("AWS_ENDPOINT_URL_DYNAMODB"),
+        endpoint_secrets_manager: reader.text("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+        credentials: key.map(|(access_key_id, secret_access_key)| AwsCredentials {
+            access_key_id,
+            secret_access_key: secret_access_key.into(),
+            session_token: reader.text("AWS_SESSION_TOKEN").map(Into::into),
+        }),
     }
 }
 

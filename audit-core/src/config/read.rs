@@ -66,16 +66,16 @@ impl<'s, S: Strings> Reader<'s, S> {
         parse(&value).map_err(|expected| self.problem(variable, expected)).ok()
     }
 
-    pub(super) fn parsed_or_required(
+    pub(super) fn parsed_or_required<T>(
         &mut self,
         variable: &'static str,
-        parse: impl Fn(&str) -> Result<String, &'static str>,
+        parse: impl Fn(&str) -> Result<T, &'static str>,
         expected: &str,
-    ) -> String {
+    ) -> Option<T> {
         if self.text(variable).is_none() {
-            return self.required(variable, expected);
+            self.problem(variable, expected);
         }
-        self.parsed(variable, parse).unwrap_or_default()
+        self.parsed(variable, parse)
     }
 
     /// The secret itself, or the ARN it is kept under.

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use reqwest::Url;
 use uuid::Uuid;
 
-use super::Ambiguous;
+use crate::delivery::Ambiguous;
 use crate::record::parse_uuid;
 
 type Parsed<T> = Result<T, &'static str>;
@@ -67,20 +68,9 @@ pub(super) fn uuid(text: &str) -> Parsed<Uuid> {
     parse_uuid(text, "").map_err(|_| "a UUID of 36 characters with hyphens")
 }
 
-pub(super) fn http_url(text: &str) -> Parsed<String> {
-    let uri = text.parse::<http::Uri>().ok();
-    let sound = uri.is_some_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-    });
-    if sound { Ok(text.to_owned()) } else { Err("an http:// or https:// URL") }
-}
-
-pub(super) fn store(text: &str) -> Parsed<String> {
-    match text.strip_prefix("s3://") {
-        Some(place) if place.split('/').next().is_none_or(str::is_empty) => Err("a directory or s3://BUCKET/PREFIX"),
-        None if text.contains("://") => Err("a directory or s3://BUCKET/PREFIX"),
-        _ => Ok(text.to_owned()),
-    }
+pub(super) fn http_url(text: &str) -> Parsed<Url> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or("an http:// or https:// URL")
 }
 
 pub(super) fn ambiguous(text: &str) -> Parsed<Ambiguous> {

@@ -3,47 +3,10 @@
 use std::future::Future;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use crate::ledger::BatchId;
-use crate::policy::QuarantineReason;
-use crate::record::{Download, MeteringRecord};
-
-/// A record kept for a person to look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QuarantineEntry {
-    /// Why.
-    pub reason: QuarantineReason,
-    /// In more words.
-    pub detail: String,
-    /// `s3://BUCKET/KEY#N` or `request:ID#N`.
-    pub source: String,
-    /// What makes two records one download.
-    pub id: String,
-    /// When it was put here.
-    pub seen_at: Timestamp,
-    /// The record, without credentials.
-    pub record: Value,
-}
-
-impl QuarantineEntry {
-    /// The entry of a download that the resource server refuses, in its words.
-    #[must_use]
-    pub fn rejected(download: &Download, detail: String, seen_at: Timestamp) -> Self {
-        let MeteringRecord { user_id, collection_id, item_id, timestamp, bytes, backend } = &download.record;
-        Self {
-            reason: QuarantineReason::Rejected,
-            detail,
-            source: download.source(),
-            id: download.identity.clone(),
-            seen_at,
-            record: json!({
-                "userId": user_id, "collectionId": collection_id, "itemId": item_id.as_ref(),
-                "timestamp": timestamp.as_ref(), "bytes": bytes, "backend": backend.name(),
-            }),
-        }
-    }
-}
+use crate::quarantine::QuarantineEntry;
+use crate::record::Download;
 
 /// A batch whose outcome is unknown, for a person to settle.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,17 +12,19 @@ mod run;
 mod settle;
 mod upstream;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use keep::{HeldBatch, Keep, KeepError, QuarantineEntry};
+pub use keep::{HeldBatch, Keep, KeepError};
 pub use latency::{BOUNDS_SECONDS, Latency, Seen};
 use tokio::time::Instant;
 pub use upstream::{Posted, Upstream};
 
 use crate::client::retry::Backoff;
 use crate::clock::Clock;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Owner};
 use crate::record::Download;
 use crate::sink::ogc::execution::MAX_RECORD_BYTES;
 use gate::Gate;
@@ -55,6 +57,9 @@ pub struct Settings {
     pub probes: Backoff,
     /// No request is begun with less time than this left: one that is cut off is one to be held.
     pub headroom: Duration,
+    /// The name to claim under: of a process that no other can be taken for and that delivers by one call at a time, so that
+    /// after a crash it finds what it claimed free, and what it sent lost. `None`: a new name for each claim.
+    pub owner: Option<Owner>,
 }
 
 impl Default for Settings {
@@ -68,6 +73,7 @@ impl Default for Settings {
             backoff: Backoff { first, cap, tries: 5 },
             probes: Backoff { first: Duration::from_secs(2), cap: Duration::from_mins(5), tries: usize::MAX },
             headroom: Duration::from_secs(10),
+            owner: None,
         }
     }
 }
@@ -100,6 +106,13 @@ pub struct Report {
     pub resent: u64,
 }
 
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Boxed, because the compiler cannot tell of a trait's bare future, kept across an await, that it may change threads.
+fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> Boxed<'a, T> {
+    Box::pin(future)
+}
+
 /// Delivers downloads. One for a process: what it learns about the server serves all calls, which may run side by side.
 #[derive(Debug)]
 pub struct Delivery<U, K> {
@@ -126,10 +139,15 @@ impl<U: Upstream, K: Keep> Delivery<U, K> {
     /// To be stopped by `until`, not by dropping: dropped, it leaves claims that come free only when their lease ends, and a
     /// request under way that will have to be held.
     ///
-    /// Each claim has an owner of its own. So no two calls can take each other's claims for theirs, and a call to the
+    /// Unless the settings name one, each claim has an owner of its own. So no two calls can take each other's claims for theirs, and a call to the
     /// ledger that was given up on but arrives late frees nothing that has been claimed since.
     pub async fn deliver(&self, downloads: &[Download], until: Instant) -> Report {
         Run::new(self, downloads, until).go().await
+    }
+
+    /// What remembers the deliveries.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// How long the server took.

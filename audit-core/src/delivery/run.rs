@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::gate::Pass;
 use super::part::Part;
-use super::{Ambiguous, Delivery, Keep, Outcome, Posted, Report, Upstream};
+use super::{Ambiguous, Delivery, Keep, Outcome, Posted, Report, Upstream, boxed};
 use crate::ledger::{BatchId, Claim, Owner};
 use crate::record::{Download, Key, MeteringRecord};
 use crate::sink::ogc::answer::Answer;
@@ -102,7 +102,7 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
         if self.stopped {
             return self.work.push(part);
         }
-        let pass = match timeout_at(self.until, delivery.upstream.pass()).await {
+        let pass = match timeout_at(self.until, boxed(delivery.upstream.pass())).await {
             Ok(Ok(pass)) => pass,
             Ok(Err(TokenError::Transient { retry_after, message })) => {
                 return self.again(part, retry_after, &message, None).await;
@@ -119,7 +119,7 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
         let until = self.until.min(sent_at + delivery.settings.lease * 3 / 4);
         let started = Instant::now();
         let records: Vec<&MeteringRecord> = self.downloads_of(&part).map(|download| &download.record).collect();
-        let posted = delivery.upstream.post(&pass, batch, &records, until).await;
+        let posted = boxed(delivery.upstream.post(&pass, batch, &records, until)).await;
         delivery.latency.record(started.elapsed());
         self.answer(part, batch, &pass, posted).await;
     }
@@ -149,7 +149,7 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
                 }
             }
             Answer::Unauthorized(_) if !part.refreshed => {
-                self.delivery.upstream.refuse(pass).await;
+                boxed(self.delivery.upstream.refuse(pass)).await;
                 part.refreshed = true;
                 let freed = self.free(part).await;
                 self.work.extend(freed);
@@ -180,7 +180,7 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
 
     /// Claims a part under a new name; `None` when none of it is ours to send.
     async fn claim(&mut self, mut part: Part) -> Option<Part> {
-        let owner = Owner(Uuid::new_v4());
+        let owner = self.delivery.settings.owner.unwrap_or_else(|| Owner(Uuid::new_v4()));
         part.owner = Some(owner);
         let claims = match self.delivery.ledger.claim(&self.keys_of(&part.members), owner).await {
             Ok(claims) => claims,

@@ -1,15 +1,16 @@
 //! What is written down once an outcome is known, or known to be unknown.
 
-use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::keep::{HeldBatch, Keep, QuarantineEntry};
+use super::keep::{HeldBatch, Keep, KeepError};
 use super::part::Part;
 use super::run::Run;
-use super::{Ambiguous, Outcome, Upstream};
-use crate::ledger::{BatchId, LedgerError};
+use super::{Ambiguous, Outcome, Upstream, boxed};
+use crate::ledger::{BatchId, Ledger, LedgerError};
+use crate::quarantine::QuarantineEntry;
+use crate::record::Key;
 
 /// Waits between tries to write down what has happened already.
 const INSIST: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
@@ -21,7 +22,7 @@ impl<U: Upstream, K: Keep> Run<'_, U, K> {
     /// has it as sent: should a copy come after the lease, it is held, not billed again.
     pub(super) async fn confirm(&mut self, part: &Part, batch: BatchId) {
         let keys = self.keys_of(&part.members);
-        if let Err(error) = insist(|| self.delivery.ledger.confirm(&keys, batch)).await {
+        if let Err(error) = Known::Inserted.insist(&self.delivery.ledger, &keys, batch).await {
             self.trouble(&format!("delivered, but not confirmed in the ledger: {error}"));
         }
         self.mark(&part.members, Outcome::Delivered);
@@ -45,8 +46,13 @@ impl<U: Upstream, K: Keep> Run<'_, U, K> {
     pub(super) async fn reject(&mut self, part: Part, words: String) {
         let members = part.members.clone();
         let now = self.delivery.clock.now();
-        let entries = self.downloads_of(&part).map(|own| QuarantineEntry::rejected(own, words.clone(), now)).collect();
-        match self.delivery.keep.quarantine(entries).await {
+        let entries: Result<Vec<_>, _> =
+            self.downloads_of(&part).map(|own| QuarantineEntry::rejected(own, &words, now)).collect();
+        let kept = match entries {
+            Ok(entries) => boxed(self.delivery.keep.quarantine(entries)).await,
+            Err(error) => Err(KeepError(error.to_string())),
+        };
+        match kept {
             Ok(()) => self.mark(&members, Outcome::Rejected),
             Err(error) => self.trouble(&format!("QUARANTINE: cannot be written: {error}")),
         }
@@ -58,13 +64,13 @@ impl<U: Upstream, K: Keep> Run<'_, U, K> {
     pub(super) async fn hold(&mut self, members: &[usize], batch: BatchId, happened: &str) -> bool {
         let downloads = members.iter().filter_map(|&member| self.downloads.get(member).cloned()).collect();
         let held = HeldBatch { batch, happened: happened.to_owned(), at: self.delivery.clock.now(), downloads };
-        if let Err(error) = self.delivery.keep.hold(held).await {
+        if let Err(error) = boxed(self.delivery.keep.hold(held)).await {
             self.stop(&format!("HELD: cannot be written: {error}"));
             return false;
         }
         self.mark(members, Outcome::Held);
         let keys = self.keys_of(members);
-        if let Err(error) = insist(|| self.delivery.ledger.hold(&keys, batch)).await {
+        if let Err(error) = Known::Unknown.insist(&self.delivery.ledger, &keys, batch).await {
             self.trouble(&format!("kept, but not held in the ledger: {error}"));
             return false;
         }
@@ -93,12 +99,29 @@ impl<U: Upstream, K: Keep> Run<'_, U, K> {
     }
 }
 
-async fn insist<F: Future<Output = Result<(), LedgerError>>>(tell: impl Fn() -> F) -> Result<(), LedgerError> {
-    for wait in INSIST {
-        if tell().await.is_ok() {
-            return Ok(());
+/// What must be written down, however often it takes.
+#[derive(Clone, Copy)]
+enum Known {
+    Inserted,
+    Unknown,
+}
+
+impl Known {
+    /// No closure: with one, the compiler cannot tell that the future may change threads.
+    async fn insist(self, ledger: &Ledger, keys: &[Key], batch: BatchId) -> Result<(), LedgerError> {
+        for wait in INSIST {
+            if self.tell(ledger, keys, batch).await.is_ok() {
+                return Ok(());
+            }
+            sleep(wait).await;
         }
-        sleep(wait).await;
+        self.tell(ledger, keys, batch).await
     }
-    tell().await
+
+    async fn tell(self, ledger: &Ledger, keys: &[Key], batch: BatchId) -> Result<(), LedgerError> {
+        match self {
+            Self::Inserted => ledger.confirm(keys, batch).await,
+            Self::Unknown => ledger.hold(keys, batch).await,
+        }
+    }
 }

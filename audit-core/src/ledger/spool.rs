@@ -8,6 +8,7 @@ use super::entry::{Entry, Moment, State};
 use super::{BatchId, Claim, LedgerError, Owner, Terms};
 use crate::clock::Clock;
 use crate::record::Key;
+use crate::spool::schema::{CONFIRMED, HELD};
 use crate::spool::{Flush, Spool, SpoolError};
 
 /// Rows looked at for each key claimed, in search of those that are over: the ledger is walked round and round.
@@ -126,8 +127,8 @@ fn decode(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let state = match row.get::<_, i64>(0)? {
         0 => State::Claimed(Owner(uuid(1)?)),
         1 => State::Sent(Owner(uuid(1)?), BatchId(uuid(2)?)),
-        2 => State::Confirmed,
-        3 => State::Held(BatchId(uuid(2)?)),
+        CONFIRMED => State::Confirmed,
+        HELD => State::Held(BatchId(uuid(2)?)),
         _ => return Err(rusqlite::Error::InvalidColumnType(0, "state".to_owned(), Type::Integer)),
     };
     Ok(Entry { state, until: row.get(3)?, gone: row.get(4)? })
@@ -137,8 +138,8 @@ fn put(db: &Connection, key: &Key, entry: &Entry) -> rusqlite::Result<()> {
     let (state, owner, batch) = match &entry.state {
         State::Claimed(owner) => (0, Some(owner), None),
         State::Sent(owner, batch) => (1, Some(owner), Some(batch)),
-        State::Confirmed => (2, None, None),
-        State::Held(batch) => (3, None, Some(batch)),
+        State::Confirmed => (CONFIRMED, None, None),
+        State::Held(batch) => (HELD, None, Some(batch)),
     };
     let (owner, batch) = (owner.map(|owner| owner.0.as_bytes()), batch.map(|batch| batch.0.as_bytes()));
     db.prepare_cached(

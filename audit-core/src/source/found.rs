@@ -8,26 +8,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tempfile::SpooledTempFile;
 
-use crate::policy::QuarantineReason;
+use crate::quarantine::Quarantined;
 use crate::record::{Download, MeteringRecord};
 
 /// Small pieces are joined to this many bytes before they go to memory or file, and read back likewise.
 const BUFFER_BYTES: usize = 64 << 10;
-
-/// A record that a person must look at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quarantined {
-    /// Why.
-    pub reason: QuarantineReason,
-    /// What was expected.
-    pub detail: String,
-    /// Number of the record within its origin, from 1.
-    pub number: u64,
-    /// Its identity, if it has one.
-    pub id: Option<String>,
-    /// Its JSON text, credentials removed; a JSON string where it could not be parsed.
-    pub record: String,
-}
 
 /// Something found in an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +126,16 @@ impl Found {
         self.quarantined
     }
 
+    /// Starts over with the first item.
+    ///
+    /// # Errors
+    /// When the temporary file cannot be read.
+    pub fn rewind(&mut self) -> io::Result<()> {
+        self.frames.rewind()?;
+        self.left = self.downloads + self.quarantined;
+        Ok(())
+    }
+
     fn read(&mut self) -> io::Result<Item> {
         let mut len = [0; 8];
         self.frames.read_exact(&mut len)?;
@@ -179,6 +174,7 @@ impl Iterator for Found {
 mod tests {
     use super::*;
     use crate::event::Backend;
+    use crate::policy::QuarantineReason;
 
     fn download(number: u64) -> Download {
         Download {

@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::schema::{CONFIRMED, HELD};
 use super::stats::Change;
 use super::{Sink, Spool, SpoolError};
-use crate::record::Download;
+use crate::record::{Download, Key};
 
 /// The bodies that one reading takes into memory.
 const READ_BYTES: usize = 8 << 20;
@@ -14,6 +15,9 @@ const READ_BYTES: usize = 8 << 20;
 pub struct Item {
     /// For whom.
     pub sink: Sink,
+    /// What makes two entries one: an entry whose key waits already, or that this spool's ledger has confirmed or held, is not
+    /// appended again. `None`: appended in any case.
+    pub key: Option<Key>,
     /// What: the spool does not look into it.
     pub body: Vec<u8>,
 }
@@ -24,7 +28,7 @@ impl Item {
     /// # Errors
     /// When it cannot be encoded.
     pub fn metering(download: &Download) -> Result<Self, serde_json::Error> {
-        Ok(Self { sink: Sink::Metering, body: serde_json::to_vec(download)? })
+        Ok(Self { sink: Sink::Metering, key: Some(download.key()), body: serde_json::to_vec(download)? })
     }
 }
 
@@ -52,13 +56,22 @@ pub(super) fn table(sink: Sink) -> &'static str {
     }
 }
 
-pub(super) fn insert(db: &Connection, items: &[Item], at_ms: i64, change: &mut Change) -> rusqlite::Result<()> {
+/// Inserts what is new and answers how many that were.
+pub(super) fn insert(db: &Connection, items: &[Item], at_ms: i64, change: &mut Change) -> rusqlite::Result<u64> {
+    let mut inserted = 0;
     for item in items {
-        let sql = format!("INSERT INTO {} (at, body) VALUES (?1, ?2)", table(item.sink));
-        db.prepare_cached(&sql)?.execute(params![at_ms, item.body])?;
-        change.add(item.sink, 1, i64::try_from(item.body.len()).unwrap_or(i64::MAX));
+        let sql = format!(
+            "INSERT OR IGNORE INTO {} (at, key, body) SELECT ?1, ?2, ?3
+             WHERE NOT EXISTS (SELECT 1 FROM ledger WHERE key = ?2 AND state IN ({CONFIRMED}, {HELD}) AND gone > ?1)",
+            table(item.sink)
+        );
+        let key = item.key.as_ref().map(|key| &key.0);
+        if db.prepare_cached(&sql)?.execute(params![at_ms, key, item.body])? > 0 {
+            inserted += 1;
+            change.add(item.sink, 1, i64::try_from(item.body.len()).unwrap_or(i64::MAX));
+        }
     }
-    Ok(())
+    Ok(inserted)
 }
 
 pub(super) fn delete(db: &Connection, sink: Sink, seqs: &[i64], change: &mut Change) -> rusqlite::Result<()> {

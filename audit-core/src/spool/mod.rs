@@ -12,7 +12,7 @@ mod directory;
 mod entries;
 mod error;
 mod reserve;
-mod schema;
+pub(crate) mod schema;
 mod stats;
 mod upkeep;
 mod writer;
@@ -110,11 +110,12 @@ impl Spool {
         Ok(Self(Arc::new(Inner { writer, reader, counters, clock, owner })))
     }
 
-    /// Appends `items` in their order: all of them, on disk when this returns, or none.
+    /// Appends the new ones among `items` in their order and answers how many those are: all of them, on disk when this
+    /// returns, or none.
     ///
     /// # Errors
     /// When the disk is full or fails. Nothing is kept then, except where the future was dropped: then it may be.
-    pub async fn append(&self, items: Vec<Item>) -> Result<(), SpoolError> {
+    pub async fn append(&self, items: Vec<Item>) -> Result<u64, SpoolError> {
         let at = self.0.clock.now().as_millisecond();
         let write = move |db: &Connection, change: &mut Change| entries::insert(db, &items, at, change);
         self.0.writer.run(Flush::Appends, write).await

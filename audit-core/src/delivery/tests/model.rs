@@ -9,9 +9,10 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::clock::Clock;
-use crate::delivery::keep::{HeldBatch, Keep, KeepError, QuarantineEntry};
+use crate::delivery::keep::{HeldBatch, Keep, KeepError};
 use crate::delivery::{Delivery, Posted, Settings, Upstream};
 use crate::ledger::{BatchId, Ledger, MemoryLedger, Terms};
+use crate::quarantine::QuarantineEntry;
 use crate::record::{Download, MeteringRecord};
 use crate::sink::ogc::answer::Answer;
 use crate::sink::ogc::execution;

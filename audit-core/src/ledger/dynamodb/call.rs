@@ -18,7 +18,6 @@ use tokio::task::JoinSet;
 use super::item::Item;
 use super::{STORE, error};
 use crate::ledger::LedgerError;
-use crate::record::Key;
 
 const LATE: &str = "no answer in time";
 const SIDE_BY_SIDE: usize = 32;
@@ -59,36 +58,22 @@ impl Calls {
         Self { client: Client::from_conf(config), table: table.to_owned() }
     }
 
-    pub(super) async fn put_each(
-        &self,
-        keys: &[Key],
-        request: impl Fn(&str, &Client, Key) -> PutItemFluentBuilder,
-    ) -> Result<Vec<Put>, LedgerError> {
-        let calls = keys.iter().map(|key| {
-            let request = request(&self.table, &self.client, *key);
-            async move {
-                match persistently(|| request.clone().send()).await {
-                    Ok(_) => Ok(Put::Done),
-                    Err(failure) => refusal(failure),
-                }
+    pub(super) async fn put_each(requests: Vec<PutItemFluentBuilder>) -> Result<Vec<Put>, LedgerError> {
+        let calls = requests.into_iter().map(|request| async move {
+            match persistently(|| request.clone().send()).await {
+                Ok(_) => Ok(Put::Done),
+                Err(failure) => refusal(failure),
             }
         });
         side_by_side(calls).await
     }
 
-    pub(super) async fn delete_each(
-        &self,
-        keys: &[Key],
-        request: impl Fn(&str, &Client, Key) -> DeleteItemFluentBuilder,
-    ) -> Result<(), LedgerError> {
-        let calls = keys.iter().map(|key| {
-            let request = request(&self.table, &self.client, *key);
-            async move {
-                match persistently(|| request.clone().send()).await {
-                    Ok(_) => Ok(()),
-                    Err(failure) if is_condition(&failure) => Ok(()),
-                    Err(failure) => Err(failure.into_ledger()),
-                }
+    pub(super) async fn delete_each(requests: Vec<DeleteItemFluentBuilder>) -> Result<(), LedgerError> {
+        let calls = requests.into_iter().map(|request| async move {
+            match persistently(|| request.clone().send()).await {
+                Ok(_) => Ok(()),
+                Err(failure) if is_condition(&failure) => Ok(()),
+                Err(failure) => Err(failure.into_ledger()),
             }
         });
         side_by_side(calls).await.map(drop)

@@ -6,6 +6,8 @@ mod call;
 mod item;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemFluentBuilder;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use self::call::{Calls, Put};
@@ -114,30 +116,40 @@ impl DynamoLedger {
     }
 
     async fn put(&self, keys: &[Key], entry: Entry, may: Condition) -> Result<Vec<Put>, LedgerError> {
-        let request = |table: &str, client: &Client, key: Key| {
-            client
+        Calls::put_each(self.puts(keys, entry, may)).await
+    }
+
+    fn puts(&self, keys: &[Key], entry: Entry, may: Condition) -> Vec<PutItemFluentBuilder> {
+        let request = |key: &Key| {
+            self.calls
+                .client
                 .put_item()
-                .table_name(table)
-                .set_item(Some(item::encode(key, entry)))
+                .table_name(&self.calls.table)
+                .set_item(Some(item::encode(*key, entry)))
                 .condition_expression(may.text)
                 .set_expression_attribute_names(Some(item::names(may.text)))
                 .set_expression_attribute_values(Some(may.values()))
                 .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         };
-        self.calls.put_each(keys, request).await
+        keys.iter().map(request).collect()
     }
 
     async fn delete(&self, keys: &[Key], may: Condition) -> Result<(), LedgerError> {
-        let request = |table: &str, client: &Client, key: Key| {
-            client
+        Calls::delete_each(self.deletes(keys, may)).await
+    }
+
+    fn deletes(&self, keys: &[Key], may: Condition) -> Vec<DeleteItemFluentBuilder> {
+        let request = |key: &Key| {
+            self.calls
+                .client
                 .delete_item()
-                .table_name(table)
-                .set_key(Some(item::id(key)))
+                .table_name(&self.calls.table)
+                .set_key(Some(item::id(*key)))
                 .condition_expression(may.text)
                 .set_expression_attribute_names(Some(item::names(may.text)))
                 .set_expression_attribute_values(Some(may.values()))
         };
-        self.calls.delete_each(keys, request).await
+        keys.iter().map(request).collect()
     }
 
     fn moment(&self) -> Moment {

@@ -19,6 +19,21 @@ pub(super) struct Connection {
     current: Mutex<Option<MultiplexedConnection>>,
 }
 
+/// What is sent. No closure: with one, the compiler cannot tell that the future may change threads.
+enum Request<'a> {
+    Command(&'a Cmd),
+    Script(&'a ScriptInvocation<'a>),
+}
+
+impl Request<'_> {
+    async fn send<T: FromRedisValue>(&self, connection: &mut MultiplexedConnection) -> RedisResult<T> {
+        match self {
+            Self::Command(command) => command.query_async(connection).await,
+            Self::Script(call) => call.invoke_async(connection).await,
+        }
+    }
+}
+
 impl Connection {
     pub(super) fn new(url: &SecretString) -> Result<Self, LedgerError> {
         let client = Client::open(url.expose_secret()).map_err(|error| ledger_error(&error))?;
@@ -26,20 +41,17 @@ impl Connection {
     }
 
     pub(super) async fn command<T: FromRedisValue>(&self, command: Cmd) -> Result<T, LedgerError> {
-        self.with(async |connection| command.query_async(connection).await).await
+        self.run(Request::Command(&command)).await
     }
 
     pub(super) async fn script<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, LedgerError> {
-        self.with(async |connection| call.invoke_async(connection).await).await
+        self.run(Request::Script(call)).await
     }
 
-    /// Runs `work`, once more if the connection proved to be dead: every step of the ledger may be repeated by its owner.
-    async fn with<T>(
-        &self,
-        work: impl AsyncFn(&mut MultiplexedConnection) -> RedisResult<T>,
-    ) -> Result<T, LedgerError> {
+    /// Sends `request`, once more if the connection proved to be dead: every step of the ledger may be repeated by its owner.
+    async fn run<T: FromRedisValue>(&self, request: Request<'_>) -> Result<T, LedgerError> {
         let (mut connection, fresh) = self.connect().await.map_err(|error| ledger_error(&error))?;
-        let error = match work(&mut connection).await {
+        let error = match request.send(&mut connection).await {
             Err(error) if !is_answer(&error) => error,
             result => return result.map_err(|error| ledger_error(&error)),
         };
@@ -48,7 +60,7 @@ impl Connection {
             return Err(ledger_error(&error));
         }
         let (mut connection, _) = self.connect().await.map_err(|error| ledger_error(&error))?;
-        let result = work(&mut connection).await;
+        let result = request.send(&mut connection).await;
         if result.as_ref().is_err_and(|error| !is_answer(error)) {
             *self.current.lock().await = None;
         }

@@ -19,10 +19,11 @@ use extract::Fields;
 use filter::Filter;
 use splitter::{Record, Splitter};
 
-use super::found::{Collector, Found, Quarantined};
+use super::found::{Collector, Found};
 use super::gzip::Text;
 use super::{ObjectError, ReadLimits};
 use crate::policy::{MeteringPolicy, QuarantineReason, SkipReason, Verdict};
+use crate::quarantine::Quarantined;
 use crate::redact;
 
 /// Whether reads that nobody bills are looked at too, for analytics.

@@ -1,0 +1,276 @@
+//! The CloudTrail function: one invocation's log files, read side by side, delivered, and accounted for by message.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, timeout_at};
+
+use super::object::fetch;
+use super::{Pipeline, settle};
+use crate::quarantine::Quarantined;
+use crate::record::Download;
+use crate::source::cloudtrail::{self, LogFile};
+use crate::source::found::{Found, Item};
+use crate::tally::{Deliveries, Tally};
+use crate::trigger::{Reader, TriggerError, Work};
+
+/// Files read at a time: enough to keep network, decompressor and upstream busy at once, few enough to bound memory.
+const SIDE_BY_SIDE: usize = 4;
+
+/// What an invocation came to.
+#[derive(Debug, Default)]
+pub struct Run {
+    /// The accounting.
+    pub tally: Tally,
+    /// Messages (of SQS) that must come again.
+    pub failed_messages: Vec<String>,
+    /// What went wrong, one text for each object or message.
+    pub troubles: Vec<String>,
+    /// Status of the resource server's last answer.
+    pub api_status: Option<u16>,
+    /// Whether it came from SQS, which wants to know failed messages alone.
+    pub from_sqs: bool,
+    /// Something failed that no message's id stands for: the invocation as a whole must come again.
+    pub unnamed_failure: bool,
+}
+
+/// The answer to a direct invocation; its keys are those of the system this one replaces.
+#[derive(Debug, Serialize)]
+pub struct Answer<'a> {
+    status: &'static str,
+    logs_count: u64,
+    api_status: Option<u16>,
+    tally: &'a Tally,
+}
+
+impl Run {
+    /// The answer to a direct invocation.
+    #[must_use]
+    pub fn answer(&self) -> Answer<'_> {
+        let logs_count = self.tally.downloads;
+        let status = if logs_count == 0 { "no_logs_found" } else { "completed" };
+        Answer { status, logs_count, api_status: self.api_status, tally: &self.tally }
+    }
+}
+
+/// Reads CloudTrail logs and delivers them.
+#[derive(Debug)]
+pub struct CloudTrail {
+    pipeline: Arc<Pipeline>,
+    s3: aws_sdk_s3::Client,
+    /// Events that name another bucket are refused.
+    bucket: Option<String>,
+}
+
+/// What one object or one piece of inline records came to.
+#[derive(Debug, Default)]
+struct Part {
+    tally: Tally,
+    api_status: Option<u16>,
+    trouble: Option<String>,
+}
+
+impl CloudTrail {
+    /// Reads from `s3`, only from `bucket` if one is given.
+    #[must_use]
+    pub fn new(pipeline: Arc<Pipeline>, s3: aws_sdk_s3::Client, bucket: Option<String>) -> Self {
+        Self { pipeline, s3, bucket }
+    }
+
+    /// Does what `payload` asks for, and is back by `until`; what was not reached then is told as failed.
+    ///
+    /// # Errors
+    /// When nothing can be made of the payload.
+    pub async fn run(self: &Arc<Self>, payload: &[u8], request_id: &str, until: Instant) -> Result<Run, TriggerError> {
+        let max_decompressed_bytes = self.pipeline.limits().max_text_bytes;
+        let reader = Reader { request_id, bucket: self.bucket.as_deref(), max_decompressed_bytes };
+        let invocation = reader.read(payload)?;
+        let mut run = Run { from_sqs: invocation.from_sqs, ..Run::default() };
+        run.tally.deliveries = self.pipeline.delivers().then(Deliveries::default);
+        let mut failed = vec![false; invocation.messages.len()];
+        let mut parts = JoinSet::new();
+        let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
+        let mut ids = Vec::new();
+        for (index, message) in invocation.messages.into_iter().enumerate() {
+            ids.push(message.id);
+            match message.work {
+                Err(error) => run.fail(&mut failed, index, error.to_string()),
+                Ok(works) => {
+                    for work in works {
+                        let (own, places) = (Arc::clone(self), Arc::clone(&places));
+                        parts.spawn(async move {
+                            let _place = places.acquire_owned().await;
+                            (index, own.work(work, until).await)
+                        });
+                    }
+                }
+            }
+        }
+        while let Some(part) = parts.join_next().await {
+            match part {
+                Ok((index, part)) => {
+                    run.tally += part.tally;
+                    run.api_status = part.api_status.or(run.api_status);
+                    if let Some(trouble) = part.trouble {
+                        run.fail(&mut failed, index, trouble);
+                    }
+                }
+                // Which message broke is not told; all come again, and the ledger keeps what was delivered.
+                Err(error) => {
+                    failed.fill(true);
+                    run.troubles.push(format!("a worker broke: {error}"));
+                }
+            }
+        }
+        let failed_ids = ids.into_iter().zip(failed).filter_map(|(id, failed)| failed.then_some(id));
+        for id in failed_ids {
+            match id {
+                Some(id) => run.failed_messages.push(id),
+                None => run.unnamed_failure = true,
+            }
+        }
+        Ok(run)
+    }
+
+    async fn work(&self, work: Work, until: Instant) -> Part {
+        match work {
+            Work::Skipped(_) => skipped(),
+            Work::Object { bucket, key, size: _ } => self.object(&bucket, &key, until).await,
+            Work::Records { json, origin } => self.records(json, &origin, until).await,
+        }
+    }
+
+    async fn object(&self, bucket: &str, key: &str, until: Instant) -> Part {
+        let origin = format!("s3://{bucket}/{key}");
+        let read = fetch(&self.s3, (bucket, key), self.pipeline.policy().clone(), self.pipeline.limits());
+        match timeout_at(until, read).await {
+            Ok(Ok(Some(file))) => self.deliver(file, &origin, until).await,
+            Ok(Ok(None)) => skipped(),
+            Ok(Err(error)) => failed(&origin, &error.to_string()),
+            Err(_) => failed(&origin, "not read before the end of the invocation"),
+        }
+    }
+
+    async fn records(&self, json: Vec<u8>, origin: &Arc<str>, until: Instant) -> Part {
+        let (policy, limits, name) = (self.pipeline.policy().clone(), self.pipeline.limits(), Arc::clone(origin));
+        let read = spawn_blocking(move || cloudtrail::read(json.as_slice(), &name, &policy, &limits)).await;
+        match read {
+            Ok(Ok(Some(file))) => self.deliver(file, origin, until).await,
+            Ok(Ok(None)) => skipped(),
+            Ok(Err(error)) => failed(origin, &error.to_string()),
+            Err(error) => failed(origin, &format!("the reader broke: {error}")),
+        }
+    }
+
+    /// Takes a good file's findings onward, a batch in memory at a time. All that is to be quarantined is written before anything
+    /// is delivered: where that fails, the whole object comes again and counts in nothing.
+    async fn deliver(&self, file: LogFile, origin: &str, until: Instant) -> Part {
+        let mut part = Part::default();
+        part.tally.objects.read = 1;
+        for (reason, records) in file.skipped {
+            part.tally.skip(reason, records);
+        }
+        let found = match self.quarantine(file.found, origin, &mut part.tally).await {
+            Ok(found) => found,
+            Err(trouble) => return failed(origin, &trouble),
+        };
+        match self.downloads(found, origin, &mut part, until).await {
+            Ok(()) => part,
+            Err(trouble) => failed(origin, &trouble),
+        }
+    }
+
+    async fn quarantine(&self, mut found: Found, origin: &str, tally: &mut Tally) -> Result<Found, String> {
+        if found.quarantined() == 0 {
+            return Ok(found);
+        }
+        loop {
+            let (items, rest) = next_items(found, self.pipeline.batch_max_records(), quarantined).await?;
+            found = rest;
+            if items.is_empty() {
+                break;
+            }
+            let reasons: Vec<_> = items.iter().map(|record| record.reason).collect();
+            self.pipeline.quarantine(origin, items).await.map_err(|error| error.to_string())?;
+            reasons.into_iter().for_each(|reason| tally.quarantine(reason));
+        }
+        found.rewind().map_err(|error| format!("what was found cannot be read back: {error}"))?;
+        Ok(found)
+    }
+
+    async fn downloads(&self, mut found: Found, origin: &str, part: &mut Part, until: Instant) -> Result<(), String> {
+        loop {
+            let (items, rest) = next_items(found, self.pipeline.batch_max_records(), download).await?;
+            found = rest;
+            if items.is_empty() {
+                return Ok(());
+            }
+            let Some(report) = self.pipeline.deliver(&items, until).await else {
+                part.tally.records += items.len() as u64;
+                part.tally.downloads += items.len() as u64;
+                continue;
+            };
+            settle::count(&mut part.tally, &report);
+            part.api_status = report.last_status.or(part.api_status);
+            if settle::any_pending(&report) {
+                let why = report.trouble.unwrap_or_else(|| "not delivered yet".to_owned());
+                part.trouble.get_or_insert_with(|| format!("{origin}: downloads are pending: {why}"));
+            }
+        }
+    }
+}
+
+fn quarantined(item: Item) -> Option<Quarantined> {
+    match item {
+        Item::Quarantined(record) => Some(record),
+        Item::Download(_) => None,
+    }
+}
+
+fn download(item: Item) -> Option<Download> {
+    match item {
+        Item::Download(download) => Some(download),
+        Item::Quarantined(_) => None,
+    }
+}
+
+/// The next items of one kind, read on a thread that may wait for a file.
+async fn next_items<T: Send + 'static>(
+    mut found: Found,
+    limit: usize,
+    kind: fn(Item) -> Option<T>,
+) -> Result<(Vec<T>, Found), String> {
+    let read = move || {
+        let items: Result<Vec<T>, _> =
+            found.by_ref().filter_map(|item| item.map(kind).transpose()).take(limit).collect();
+        items.map(|items| (items, found))
+    };
+    match spawn_blocking(read).await {
+        Ok(read) => read.map_err(|error| format!("what was found cannot be read back: {error}")),
+        Err(error) => Err(format!("the reader broke: {error}")),
+    }
+}
+
+fn skipped() -> Part {
+    let mut part = Part::default();
+    part.tally.objects.skipped = 1;
+    part
+}
+
+impl Run {
+    fn fail(&mut self, failed: &mut [bool], index: usize, trouble: String) {
+        if let Some(failed) = failed.get_mut(index) {
+            *failed = true;
+        }
+        self.troubles.push(trouble);
+    }
+}
+
+/// An object that failed: nothing of it counts but itself.
+fn failed(origin: &str, trouble: &str) -> Part {
+    let mut part = Part { trouble: Some(format!("{origin}: {trouble}")), ..Part::default() };
+    part.tally.objects.failed = 1;
+    part
+}

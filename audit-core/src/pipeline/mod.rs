@@ -1,0 +1,120 @@
+//! Where the stages meet: sources, policy, delivery and stores, put together for each program.
+
+pub mod cloudtrail;
+mod object;
+pub mod queue;
+pub mod receiver;
+mod settle;
+#[cfg(feature = "spool")]
+pub mod standalone;
+mod start;
+mod stores;
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+pub use start::{Parts, StartError, secret};
+use stores::Stores;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::delivery::{Delivery, Report, Seen};
+use crate::policy::MeteringPolicy;
+use crate::quarantine::Quarantined;
+use crate::record::Download;
+use crate::sink::ogc::Ogc;
+use crate::source::ReadLimits;
+use crate::store::StoreError;
+
+/// What the programs share: how records are judged, and where they go.
+#[derive(Debug)]
+pub struct Pipeline {
+    policy: MeteringPolicy,
+    limits: ReadLimits,
+    batch_max_records: usize,
+    /// `None`: no metering sink.
+    delivery: Option<Delivery<Ogc, Stores>>,
+    stores: Stores,
+    clock: Clock,
+}
+
+impl Pipeline {
+    /// How records are judged.
+    #[must_use]
+    pub fn policy(&self) -> &MeteringPolicy {
+        &self.policy
+    }
+
+    /// What reading one object may cost.
+    #[must_use]
+    pub fn limits(&self) -> ReadLimits {
+        self.limits
+    }
+
+    /// Records in one POST, and in memory at a time.
+    #[must_use]
+    pub fn batch_max_records(&self) -> usize {
+        self.batch_max_records
+    }
+
+    /// Whether there is a metering sink.
+    #[must_use]
+    pub fn delivers(&self) -> bool {
+        self.delivery.is_some()
+    }
+
+    /// Latency of the resource server.
+    #[must_use]
+    pub fn latency(&self) -> Option<Seen> {
+        self.delivery.as_ref().map(|delivery| delivery.latency().seen())
+    }
+
+    /// Delivers downloads, each once; `None` without a metering sink.
+    pub(crate) async fn deliver(&self, downloads: &[Download], until: Instant) -> Option<Report> {
+        let delivery = self.delivery.as_ref()?;
+        if downloads.is_empty() {
+            return Some(Report { outcomes: Vec::new(), last_status: None, trouble: None, resent: 0 });
+        }
+        let report = delivery.deliver(downloads, until).await;
+        if report.resent > 0 {
+            tracing::warn!(
+                records = report.resent,
+                "sent again although they may have been inserted (AMBIGUOUS=resend)"
+            );
+        }
+        Some(report)
+    }
+
+    /// Puts records of `origin` into quarantine; durable when it returns.
+    pub(crate) async fn quarantine(&self, origin: &str, records: Vec<Quarantined>) -> Result<(), StoreError> {
+        self.stores.quarantine(origin, records, self.clock.now()).await
+    }
+
+    /// Whether the ledger answers; upstreams do not count.
+    ///
+    /// # Errors
+    /// What is not ready.
+    pub async fn ready(&self) -> Result<(), String> {
+        match &self.delivery {
+            Some(delivery) => delivery.ledger().ping().await.map_err(|error| error.to_string()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Time kept at the end of an invocation for its answer and its last log lines.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// By when the work of an invocation must be done that Lambda ends at `deadline`.
+///
+/// # Errors
+/// When the lease could end before the invocation: somebody else could then send what this one is sending.
+pub fn deadline(clock: &Clock, deadline: SystemTime, config: &Config) -> Result<Instant, StartError> {
+    let now = SystemTime::from(clock.now());
+    let left = deadline.duration_since(now).unwrap_or_default();
+    if left > config.terms.lease {
+        return Err(StartError::Lease { lease: config.terms.lease, left });
+    }
+    Ok(Instant::now() + left.saturating_sub(ANSWER_TIME.min(left / 4)))
+}

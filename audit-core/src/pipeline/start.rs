@@ -1,0 +1,150 @@
+//! From configuration to a pipeline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::{Pipeline, Stores};
+use crate::aws::AwsSettings;
+use crate::client::SetUpError;
+use crate::clock::Clock;
+use crate::config::{Config, ProcessConfig, Secret};
+use crate::delivery::{self, Delivery};
+use crate::ledger::{self, Ledger, LedgerError, LedgerUrl};
+use crate::sink::ogc::{self, Ogc};
+use crate::source::ReadLimits;
+use crate::store::Store;
+
+/// Why a program cannot start working.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The HTTP client cannot be set up.
+    #[error(transparent)]
+    Client(#[from] SetUpError),
+    /// A secret cannot be read.
+    #[error("{variable}: {reason}")]
+    Secret {
+        /// The variable that names it.
+        variable: &'static str,
+        /// Why, and what to mend.
+        reason: String,
+    },
+    /// A lease shorter than an invocation.
+    #[error("LEASE_SECONDS: expected more than the function's timeout ({} s are left, the lease is {} s)", left.as_secs(), lease.as_secs())]
+    Lease {
+        /// `LEASE_SECONDS`.
+        lease: Duration,
+        /// What the invocation has left.
+        left: Duration,
+    },
+}
+
+/// What a pipeline is built upon besides its configuration.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// For `LEDGER_URL=spool:`, and the name under which its owner claims in any ledger.
+    #[cfg(feature = "spool")]
+    pub spool: Option<crate::spool::Spool>,
+}
+
+impl Pipeline {
+    /// Puts the stages together; secrets are fetched, nothing is sent.
+    ///
+    /// # Errors
+    /// When the ledger or a secret cannot be had.
+    pub async fn open(config: &Config, clock: &Clock, parts: Parts) -> Result<Self, StartError> {
+        let aws = &config.aws;
+        let store = |place| Store::open(place, || aws.in_own_region().s3(), clock.clone());
+        let stores = Stores { quarantine: store(&config.quarantine), held: store(&config.held) };
+        let delivery = match &config.process {
+            Some(process) => Some(delivery(config, process, &stores, clock, parts).await?),
+            None => None,
+        };
+        Ok(Self {
+            policy: config.metering.clone(),
+            limits: ReadLimits { max_text_bytes: config.max_decompressed_bytes, ..ReadLimits::default() },
+            batch_max_records: config.process.as_ref().map_or(1000, |process| process.batch_max_records.get()),
+            delivery,
+            stores,
+            clock: clock.clone(),
+        })
+    }
+}
+
+async fn delivery(
+    config: &Config,
+    process: &ProcessConfig,
+    stores: &Stores,
+    clock: &Clock,
+    parts: Parts,
+) -> Result<Delivery<Ogc, Stores>, StartError> {
+    let mut settings = delivery::Settings {
+        batch_max_records: process.batch_max_records.get(),
+        lease: config.terms.lease,
+        ambiguous: process.ambiguous,
+        ..delivery::Settings::default()
+    };
+    #[cfg(feature = "spool")]
+    if let Some(spool) = &parts.spool {
+        settings.owner = Some(spool.owner());
+    }
+    let ledger = Arc::new(ledger(config, clock, parts)?);
+    for weakness in ledger.check().await? {
+        tracing::warn!(weakness, "ledger");
+    }
+    let client_secret = secret(&process.client_secret, &config.aws, "CLIENT_SECRET_ARN").await?;
+    let ogc = Ogc::new(
+        ogc::Settings::new(
+            process.url.clone(),
+            process.auth_url.clone(),
+            (process.client_id.clone(), client_secret),
+            (process.item_id.clone(), process.item_type.clone()),
+            process.role.clone(),
+            process.job_role.clone(),
+        ),
+        clock.clone(),
+    )?;
+    Ok(Delivery::new(ogc, ledger, stores.clone(), settings, clock.clone()))
+}
+
+fn ledger(config: &Config, clock: &Clock, parts: Parts) -> Result<Ledger, LedgerError> {
+    let stores = ledger::Stores {
+        dynamodb: matches!(config.ledger, LedgerUrl::DynamoDb(_)).then(|| config.aws.dynamodb()),
+        #[cfg(feature = "spool")]
+        spool: parts.spool,
+    };
+    #[cfg(not(feature = "spool"))]
+    let Parts {} = parts;
+    Ledger::open(&config.ledger, config.terms, clock.clone(), stores)
+}
+
+/// The secret itself, fetched where only its ARN is configured.
+///
+/// # Errors
+/// When Secrets Manager refuses; the text names the permission that is missing.
+pub async fn secret(secret: &Secret, aws: &AwsSettings, variable: &'static str) -> Result<SecretString, StartError> {
+    let arn = match secret {
+        Secret::Value(value) => return Ok(value.clone()),
+        Secret::Arn(arn) => arn,
+    };
+    let refused = |reason| StartError::Secret { variable, reason };
+    let answer = aws.secrets_manager().get_secret_value().secret_id(arn).send().await.map_err(|error| {
+        let code = error.as_service_error().and_then(|error| error.meta().code());
+        refused(match code {
+            Some("AccessDeniedException") => {
+                "access denied: the function's role needs secretsmanager:GetSecretValue on this secret, and kms:Decrypt where it \
+                 is encrypted with a key of yours"
+                    .to_owned()
+            }
+            Some("ResourceNotFoundException") => "no such secret in this region".to_owned(),
+            Some(code) => format!("Secrets Manager answered {code}"),
+            None => format!("Secrets Manager could not be reached: {}", aws_sdk_secretsmanager::error::DisplayErrorContext(error)),
+        })
+    })?;
+    let value = answer.secret_string().map(str::trim).filter(|value| !value.is_empty());
+    value.map(SecretString::from).ok_or_else(|| refused("expected a secret with a text value".to_owned()))
+}

@@ -1,0 +1,45 @@
+//! The places for what cannot be delivered, as the delivery engine asks for them.
+
+use jiff::Timestamp;
+
+use crate::delivery::{HeldBatch, Keep, KeepError};
+use crate::quarantine::{QuarantineEntry, Quarantined};
+use crate::store::{self, HeldLine, Store, StoreError};
+
+/// `QUARANTINE` and `HELD`.
+#[derive(Debug, Clone)]
+pub(super) struct Stores {
+    pub(super) quarantine: Store,
+    pub(super) held: Store,
+}
+
+impl Stores {
+    pub(super) async fn quarantine(
+        &self,
+        origin: &str,
+        records: Vec<Quarantined>,
+        seen_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let entry = |record: Quarantined| record.entry(origin, seen_at);
+        let entries: Result<Vec<_>, _> = records.into_iter().map(entry).collect();
+        let entries = entries.map_err(|error| StoreError {
+            place: "quarantine".to_owned(),
+            action: "write a record",
+            reason: error.to_string(),
+        })?;
+        self.quarantine.quarantine(&entries).await
+    }
+}
+
+impl Keep for Stores {
+    async fn quarantine(&self, entries: Vec<QuarantineEntry>) -> Result<(), KeepError> {
+        self.quarantine.quarantine(&entries).await.map_err(|error| KeepError(error.to_string()))
+    }
+
+    async fn hold(&self, batch: HeldBatch) -> Result<(), KeepError> {
+        let lines = batch.downloads.iter().map(HeldLine::from).collect();
+        let HeldBatch { batch, happened, at, downloads: _ } = batch;
+        let batch = store::HeldBatch { batch, held_at: at, what: happened, lines };
+        self.held.put_held(batch).await.map_err(|error| KeepError(error.to_string()))
+    }
+}

@@ -1,0 +1,54 @@
+//! One invocation: what it came to, in the words that its sender understands.
+
+use std::sync::Arc;
+
+use audit_core::clock::Clock;
+use audit_core::config::Config;
+use audit_core::logging;
+use audit_core::pipeline::cloudtrail::{CloudTrail, Run};
+use audit_core::pipeline::{Parts, Pipeline, deadline};
+use lambda_runtime::{Error, LambdaEvent};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+/// The function of one sandbox. What needs the network is set up by the first invocation and kept.
+pub(crate) struct Function {
+    config: Config,
+    clock: Clock,
+    cloudtrail: OnceCell<Arc<CloudTrail>>,
+}
+
+impl Function {
+    pub(crate) fn new(config: Config) -> Self {
+        Self { config, clock: Clock::system(), cloudtrail: OnceCell::new() }
+    }
+
+    pub(crate) async fn handle(&self, event: LambdaEvent<Box<serde_json::value::RawValue>>) -> Result<Value, Error> {
+        let until = deadline(&self.clock, event.context.deadline(), &self.config)?;
+        let run =
+            self.cloudtrail().await?.run(event.payload.get().as_bytes(), &event.context.request_id, until).await?;
+        for trouble in &run.troubles {
+            tracing::error!(trouble, "not all was delivered");
+        }
+        logging::run_finished(&run.tally, &self.clock);
+        answer(&run)
+    }
+
+    async fn cloudtrail(&self) -> Result<Arc<CloudTrail>, Error> {
+        let open = async || -> Result<_, Error> {
+            let pipeline = Pipeline::open(&self.config, &self.clock, Parts::default()).await?;
+            let s3 = self.config.aws.s3();
+            Ok(Arc::new(CloudTrail::new(Arc::new(pipeline), s3, self.config.cloudtrail_bucket.clone())))
+        };
+        self.cloudtrail.get_or_try_init(open).await.cloned()
+    }
+}
+
+/// SQS takes the list of messages that must come again; any other sender learns of a failure by an error alone.
+fn answer(run: &Run) -> Result<Value, Error> {
+    if run.from_sqs && !run.unnamed_failure {
+        let failures: Vec<Value> = run.failed_messages.iter().map(|id| json!({ "itemIdentifier": id })).collect();
+        return Ok(json!({ "batchItemFailures": failures }));
+    }
+    if run.troubles.is_empty() { Ok(serde_json::to_value(run.answer())?) } else { Err(run.troubles.join("; ").into()) }
+}

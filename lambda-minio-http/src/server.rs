@@ -1,0 +1,84 @@
+//! The standalone server: a listener, a worker that delivers from the spool, and an orderly end.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use audit_core::clock::Clock;
+use audit_core::config::{Config, Environment, Program};
+use audit_core::logging;
+use audit_core::pipeline::receiver::{Durable, Receiver};
+use audit_core::pipeline::standalone::Standalone;
+use audit_core::pipeline::{Parts, Pipeline};
+use audit_core::spool::Spool;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::app::{App, router};
+use crate::metrics::Metrics;
+use crate::token::Door;
+
+/// How long requests and the batch under way may take to end. What is not done by then is spooled, or will be held.
+const GRACE: Duration = Duration::from_secs(9);
+
+/// Runs the server until SIGTERM or Ctrl-C.
+pub(crate) fn main() -> anyhow::Result<()> {
+    // A missing .env is the usual case; one that cannot be read is told.
+    match dotenvy::dotenv() {
+        Err(error) if !error.not_found() => return Err(error).context(".env"),
+        _ => {}
+    }
+    logging::start(&Environment)?;
+    let config = Config::read(&Environment, Program::Receiver)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    let spool = Spool::open(&config.receiver.spool, clock.clone())?;
+    let pipeline = Arc::new(Pipeline::open(&config, &clock, Parts { spool: Some(spool.clone()) }).await?);
+    let standalone = Arc::new(Standalone::new(Arc::clone(&pipeline), spool, clock));
+    let door = Door::open(&config).await?;
+    let app = App {
+        door,
+        receiver: Receiver::new(pipeline, Durable::Spool(Arc::clone(&standalone))),
+        max_body_bytes: config.receiver.max_body_bytes,
+        metrics: Some(Metrics::new(Arc::clone(&standalone))),
+    };
+    let listener = TcpListener::bind((config.receiver.bind_address, config.receiver.port)).await;
+    let listener = listener.with_context(|| {
+        format!("BIND_ADDRESS, PORT: cannot listen on {}:{}", config.receiver.bind_address, config.receiver.port)
+    })?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+
+    let (stop, stopped) = watch::channel(false);
+    let worker_stop = stopped.clone();
+    let worker = tokio::spawn(async move { standalone.run(worker_stop).await });
+    let mut server_stop = stopped;
+    let server = axum::serve(listener, router(Arc::new(app)))
+        .with_graceful_shutdown(async move {
+            let _sender_gone = server_stop.changed().await;
+        })
+        .into_future();
+    let server = tokio::spawn(server);
+    asked_to_stop().await?;
+    tracing::info!("stopping: what is not delivered stays in the spool");
+    stop.send_replace(true);
+    let ended = timeout(GRACE, async { (server.await, worker.await) }).await;
+    if ended.is_err() {
+        tracing::warn!("requests or a delivery were cut off: what was sent and not answered will be held");
+    }
+    Ok(())
+}
+
+async fn asked_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    Ok(())
+}
