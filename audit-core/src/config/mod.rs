@@ -2,6 +2,7 @@
 //!
 //! A bad value is told by the variable's name and what is expected, never by the value: it may be a secret.
 
+mod analytics;
 mod read;
 mod values;
 mod variables;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use uuid::Uuid;
 
+pub use analytics::{AddressHeader, AnalyticsConfig, Otherwise, UserAgentPolicy, read_analytics};
 use read::Reader;
 pub use read::{Environment, Strings};
 pub use variables::{VARIABLES, Variable};
@@ -151,6 +153,8 @@ pub struct Config {
     pub metering: MeteringPolicy,
     /// Where records are posted; `None`: no metering sink.
     pub process: Option<ProcessConfig>,
+    /// What is shown on the dashboard; `None`: no analytics sink.
+    pub analytics: Option<AnalyticsConfig>,
     /// `LEDGER_URL`, unparsed: it may hold a password.
     pub ledger_url: SecretString,
     /// Lease and memory of the ledger.
@@ -183,6 +187,7 @@ impl Config {
         let config = Self {
             metering: metering(&mut reader),
             process: process(&mut reader),
+            analytics: analytics::analytics(&mut reader),
             ledger_url: ledger_url(&mut reader, program),
             terms: Terms {
                 lease: reader.parsed("LEASE_SECONDS", values::seconds).unwrap_or(Duration::from_mins(15)),
@@ -247,8 +252,10 @@ fn ledger_url(reader: &mut Reader<'_, impl Strings>, program: Program) -> Secret
     match reader.text("LEDGER_URL") {
         Some(url) if program.on_lambda() && url == "spool:" => reader.problem("LEDGER_URL", expected),
         Some(url) => return url.into(),
-        // Without records to deliver there is nothing to remember.
-        None if program.on_lambda() && reader.text("PROCESS_API_URL").is_some() => {
+        // Without anything to deliver there is nothing to remember.
+        None if program.on_lambda()
+            && ["PROCESS_API_URL", "PLAUSIBLE_API_URL"].iter().any(|sink| reader.text(sink).is_some()) =>
+        {
             reader.problem("LEDGER_URL", expected);
         }
         None => {}
