@@ -4,11 +4,14 @@
 //! no I/O; only `pipeline` sees everything.
 
 pub mod analytics;
+pub mod client;
 pub mod clock;
 pub mod config;
+pub mod delivery;
 pub mod event;
 pub mod json;
 pub mod ledger;
 pub mod policy;
 pub mod record;
+pub mod sink;
 pub mod tally;

@@ -1,0 +1,169 @@
+//! The one HTTP client: no redirects, bounded answers, and the truth about whether a request can have reached anybody.
+
+mod body;
+pub mod retry;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use reqwest::Url;
+
+use body::Watched;
+
+/// The most of an answer's body that is read, in bytes. Every answer of the contract is far smaller.
+const ANSWER_CAP_BYTES: usize = 64 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How connections are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connections {
+    /// Kept and used again: for requests that may safely be repeated.
+    Reused,
+    /// A new one for each request. A kept connection may have been closed by the server at the moment it is used: the request is
+    /// then written into the void, and nobody can tell that from an answer lost. A handshake a batch is cheap beside a batch held
+    /// for a person to settle.
+    Fresh,
+}
+
+/// An HTTP client. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: reqwest::Client,
+}
+
+/// The client could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("http client: {0}")]
+pub struct SetUpError(String);
+
+/// A request, body included.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `GET` or `POST`.
+    pub method: Method,
+    /// Where to.
+    pub url: Url,
+    /// Secrets among the values are to be marked sensitive.
+    pub headers: HeaderMap,
+    /// Sent with its length; may be empty.
+    pub body: Bytes,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, cut at 64 KiB; `None` where the connection broke or time ran out before the body's end.
+    pub body: Option<Bytes>,
+}
+
+/// Why there is no answer. The texts name no URL, since a query could carry a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The request cannot have reached the server in full: nothing came of it.
+    #[error("request not sent: {0}")]
+    NotSent(String),
+    /// The whole request may have reached the server: nobody knows what came of it.
+    #[error("no answer: {0}")]
+    NoAnswer(String),
+}
+
+impl Client {
+    /// A client with the web's certificate authorities.
+    ///
+    /// # Errors
+    /// When the TLS library refuses its own defaults.
+    pub fn new(connections: Connections) -> Result<Self, SetUpError> {
+        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| SetUpError(error.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let idle = match connections {
+            Connections::Reused => 8,
+            Connections::Fresh => 0,
+        };
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            // What may be sent again is judged by who sends, never here.
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(idle)
+            .pool_idle_timeout(Duration::from_secs(20))
+            .build()
+            .map(|inner| Self { inner })
+            .map_err(|error| SetUpError(causes(&error)))
+    }
+
+    /// Sends `request` and reads the answer, all within `timeout`.
+    ///
+    /// # Errors
+    /// [`SendError`], which tells whether the request can have arrived.
+    ///
+    /// The proof that it cannot: `hyper` did not take the last piece of the body, so the server lacks at least that piece of what
+    /// `Content-Length` announced. This covers refused connections, failed TLS, and time that ran out on either. Where the
+    /// last piece was taken it may have left the machine, and whatever error follows (a write that failed, a reset, a
+    /// connection closed before the answer, a timeout) is compatible with a server that read everything.
+    pub async fn send(&self, request: Request, timeout: Duration) -> Result<Response, SendError> {
+        let (body, handed_over) = Watched::new(request.body);
+        let sending = self
+            .inner
+            .request(request.method, request.url)
+            .headers(request.headers)
+            .body(reqwest::Body::wrap(body))
+            .timeout(timeout)
+            .send();
+        match sending.await {
+            Ok(response) => Ok(read(response).await),
+            Err(error) => {
+                let sent = handed_over.all() && !error.is_connect() && !error.is_builder();
+                let what = causes(&error.without_url());
+                Err(if sent { SendError::NoAnswer(what) } else { SendError::NotSent(what) })
+            }
+        }
+    }
+}
+
+async fn read(mut response: reqwest::Response) -> Response {
+    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+    let mut body = Vec::new();
+    let body = loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                let room = ANSWER_CAP_BYTES - body.len();
+                body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+                if body.len() == ANSWER_CAP_BYTES {
+                    break Some(body.into());
+                }
+            }
+            Ok(None) => break Some(body.into()),
+            Err(_) => break None,
+        }
+    };
+    Response { status, headers, body }
+}
+
+/// An error with its causes, as one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

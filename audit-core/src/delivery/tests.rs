@@ -1,0 +1,5 @@
+mod bisect;
+mod engine;
+mod model;
+mod over_http;
+mod simulation;

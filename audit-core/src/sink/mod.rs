@@ -1,0 +1,3 @@
+//! Where deliveries go.
+
+pub mod ogc;

@@ -1,0 +1,182 @@
+//! Jobs of a process that answers before it has done its work.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use http::{HeaderMap, Method, header};
+use reqwest::Url;
+use serde_json::Value;
+use tokio::time::{Instant, sleep_until};
+
+use super::answer::{Answer, judge_failed_job, words};
+use super::token::{TokenError, Tokens};
+use crate::client::retry::Backoff;
+use crate::client::{Client, Request};
+
+const POLLS: Backoff = Backoff { first: Duration::from_millis(250), cap: Duration::from_secs(10), tries: usize::MAX };
+
+/// How often a job may be missing: a proxy that is being set up anew forgets its routes for a moment.
+const MISSING_MAX: usize = 3;
+
+/// Where a job is told of: `location` as an execution's answer has it, within the origin of `execution`. `None` where that is
+/// elsewhere: a token must not go there.
+///
+/// The server may write `HOST/jobs/ID`, without a scheme.
+#[must_use]
+pub fn job_url(execution: &Url, location: &str) -> Option<Url> {
+    let location = location.trim();
+    if location.is_empty() {
+        return None;
+    }
+    let absolute = Url::parse(location).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let without_scheme = || {
+        let host = execution.host_str()?;
+        let url = Url::parse(&format!("{}://{location}", execution.scheme())).ok()?;
+        (url.host_str() == Some(host) && location.contains('/')).then_some(url)
+    };
+    let url = match absolute {
+        Some(url) => url,
+        None if location.starts_with('/') => execution.join(location).ok()?,
+        None if looks_like_host(location) => without_scheme()?,
+        None => without_scheme().or_else(|| execution.join(location).ok())?,
+    };
+    (url.origin() == execution.origin() && url.username().is_empty() && url.password().is_none()).then_some(url)
+}
+
+/// Whether what stands before the first slash is a host rather than a folder.
+fn looks_like_host(location: &str) -> bool {
+    !location.starts_with('.') && location.split('/').next().is_some_and(|first| first.contains(['.', ':']))
+}
+
+/// Asks for the job at `url` until it has ended, at most until `until`.
+pub(super) async fn follow(client: &Client, tokens: &Tokens, url: &Url, timeout: Duration, until: Instant) -> Answer {
+    let mut waits = POLLS.start();
+    let mut following = Following { client, tokens, url, refreshed: false, missing: 0 };
+    let mut last = "there was no time to ask".to_owned();
+    while let Some(at) = waits.next(None, until) {
+        sleep_until(at).await;
+        let timeout = timeout.min(until.saturating_duration_since(Instant::now()));
+        match following.ask(timeout).await {
+            ControlFlow::Break(answer) => return answer,
+            ControlFlow::Continue(seen) => last = seen,
+        }
+    }
+    Answer::Unknown(format!("the job did not end in time: {last}"))
+}
+
+struct Following<'a> {
+    client: &'a Client,
+    tokens: &'a Tokens,
+    url: &'a Url,
+    refreshed: bool,
+    missing: usize,
+}
+
+impl Following<'_> {
+    /// Asks once: the job's end, or what was seen instead.
+    async fn ask(&mut self, timeout: Duration) -> ControlFlow<Answer, String> {
+        let token = match self.tokens.get().await {
+            Ok(token) => token,
+            Err(TokenError::Misconfigured(message)) => return unfollowable(&message),
+            Err(TokenError::Transient { message, .. }) => return ControlFlow::Continue(message),
+        };
+        let Ok(authorization) = token.header() else {
+            return unfollowable("the token is not fit for a header");
+        };
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, authorization)]);
+        let request = Request { method: Method::GET, url: self.url.clone(), headers, body: bytes::Bytes::new() };
+        let response = match self.client.send(request, timeout).await {
+            Ok(response) => response,
+            Err(error) => return ControlFlow::Continue(error.to_string()),
+        };
+        let json = response.body.and_then(|body| serde_json::from_slice::<Value>(&body).ok()).unwrap_or_default();
+        let said = format!("the resource server answered {}: {}", response.status, token.censor(&words(&json)));
+        match response.status.as_u16() {
+            200 => end(&json).map_or_else(|| ControlFlow::Continue(state(&json)), ControlFlow::Break),
+            401 if !self.refreshed => {
+                self.tokens.invalidate(&token).await;
+                self.refreshed = true;
+                ControlFlow::Continue(said)
+            }
+            404 if self.missing < MISSING_MAX => {
+                self.missing += 1;
+                ControlFlow::Continue(said)
+            }
+            401 | 403 | 404 => unfollowable(&said),
+            _ => ControlFlow::Continue(said),
+        }
+    }
+}
+
+fn state(job: &Value) -> String {
+    let status = job.get("status").and_then(Value::as_str).unwrap_or("missing");
+    format!("its status is {}", status.chars().take(40).collect::<String>())
+}
+
+fn unfollowable(why: &str) -> ControlFlow<Answer, String> {
+    ControlFlow::Break(Answer::Unfollowable(format!("JOB_AUTH_ROLE: the job cannot be read ({why})")))
+}
+
+fn end(job: &Value) -> Option<Answer> {
+    let message = job.get("message").and_then(Value::as_str).unwrap_or_default();
+    match job.get("status").and_then(Value::as_str)? {
+        "SUCCESSFUL" => Some(Answer::Done),
+        "FAILED" => Some(judge_failed_job(message)),
+        "DISMISSED" => Some(Answer::Unknown("the job was dismissed".to_owned())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_followed_within_the_origin_alone() {
+        let execution: Url = "https://rs.example:8443/processes/p/execution".parse().unwrap();
+        let table: Vec<String> = [
+            "https://rs.example:8443/jobs/1",
+            "rs.example:8443/jobs/1",
+            "/jobs/1",
+            "jobs/1",
+            "//rs.example:8443/jobs/1",
+            "//evil.example/jobs/1",
+            "http://rs.example:8443/jobs/1",
+            "https://rs.example/jobs/1",
+            "rs.example/jobs/1",
+            "https://rs.example:8443@evil.example/jobs/1",
+            "https://a:b@rs.example:8443/jobs/1",
+            "evil.example/jobs/1",
+            "",
+        ]
+        .iter()
+        .map(|location| {
+            let url = job_url(&execution, location).map_or_else(|| "not followed".to_owned(), |url| url.to_string());
+            format!("{location} → {url}\n")
+        })
+        .collect();
+        insta::assert_snapshot!(table.concat());
+    }
+
+    #[test]
+    fn a_job_ends_in_one_of_these() {
+        let table: Vec<String> = [
+            ("ACCEPTED", ""),
+            ("RUNNING", ""),
+            ("SUCCESSFUL", "2 logs inserted into metering table"),
+            ("FAILED", "Audit logs Insertion process failed."),
+            ("FAILED", "Invalid UUID format in one of the log entries."),
+            ("FAILED", "Unexpected error while processing log entry"),
+            ("FAILED", "connection lost"),
+            ("FAILED", ""),
+            ("DISMISSED", ""),
+            ("new in 2030", ""),
+        ]
+        .iter()
+        .map(|(status, message)| {
+            format!("{status} {message:?} → {:?}\n", end(&serde_json::json!({"status": status, "message": message})))
+        })
+        .collect();
+        insta::assert_snapshot!(table.concat());
+    }
+}

@@ -1,0 +1,185 @@
+//! The OGC Resource Server's process `AuditLogsIngestion`.
+
+pub mod answer;
+pub mod execution;
+pub mod jobs;
+pub mod token;
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use reqwest::Url;
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+use crate::client::{Client, Connections, Request, SendError, SetUpError};
+use crate::clock::Clock;
+use crate::delivery::{Posted, Upstream};
+use crate::ledger::BatchId;
+use crate::record::MeteringRecord;
+use answer::{Answer, judge};
+use token::{Credentials, Token, TokenError, Tokens};
+
+/// How the resource server is reached.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `PROCESS_API_URL`.
+    pub process_api_url: Url,
+    /// Who asks for tokens, and where.
+    pub credentials: Credentials,
+    /// `AUTH_ROLE`.
+    pub auth_role: String,
+    /// `JOB_AUTH_ROLE`.
+    pub job_auth_role: Option<String>,
+    /// How long one request may take, answer included.
+    pub request_timeout: Duration,
+    /// How long a job may take.
+    pub job_timeout: Duration,
+}
+
+impl Settings {
+    /// The usual times: 30 s a request, 5 min a job.
+    #[must_use]
+    pub fn new(
+        process_api_url: Url,
+        auth_url: Url,
+        (client_id, client_secret): (String, SecretString),
+        (item_id, item_type): (String, String),
+        auth_role: String,
+        job_auth_role: Option<String>,
+    ) -> Self {
+        Self {
+            process_api_url,
+            credentials: Credentials { auth_url, client_id, client_secret, item_id, item_type },
+            auth_role,
+            job_auth_role,
+            request_timeout: Duration::from_secs(30),
+            job_timeout: Duration::from_mins(5),
+        }
+    }
+}
+
+/// A resource server.
+#[derive(Debug)]
+pub struct Ogc {
+    process_api_url: Url,
+    /// For executions.
+    fresh: Client,
+    /// For jobs.
+    reused: Client,
+    tokens: Tokens,
+    job_tokens: Option<Tokens>,
+    request_timeout: Duration,
+    job_timeout: Duration,
+    clock: Clock,
+}
+
+impl Ogc {
+    /// A resource server; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub fn new(settings: Settings, clock: Clock) -> Result<Self, SetUpError> {
+        let Settings { process_api_url, credentials, auth_role, job_auth_role, request_timeout, job_timeout } =
+            settings;
+        let reused = Client::new(Connections::Reused)?;
+        let tokens = |role| Tokens::new(reused.clone(), credentials.clone(), role, request_timeout, clock.clone());
+        Ok(Self {
+            process_api_url,
+            fresh: Client::new(Connections::Fresh)?,
+            tokens: tokens(auth_role),
+            job_tokens: job_auth_role.map(tokens),
+            reused,
+            request_timeout,
+            job_timeout,
+            clock,
+        })
+    }
+
+    async fn execute(&self, token: &Token, batch: BatchId, records: &[&MeteringRecord], until: Instant) -> Posted {
+        let request = match self.request(token, batch, records) {
+            Ok(request) => request,
+            Err(message) => return Posted { answer: Answer::Misconfigured(message), status: None },
+        };
+        let timeout = self.request_timeout.min(until.saturating_duration_since(Instant::now()));
+        match self.fresh.send(request, timeout).await {
+            Ok(response) => {
+                let (status, body) = (response.status, response.body.as_deref());
+                let answer = judge(status, &response.headers, body, records.len(), self.clock.now());
+                Posted { answer: censored(answer, token), status: Some(status.as_u16()) }
+            }
+            Err(error @ SendError::NotSent(_)) => {
+                Posted { answer: Answer::Transient { retry_after: None, message: error.to_string() }, status: None }
+            }
+            Err(error @ SendError::NoAnswer(_)) => Posted { answer: Answer::Unknown(error.to_string()), status: None },
+        }
+    }
+
+    fn request(&self, token: &Token, batch: BatchId, records: &[&MeteringRecord]) -> Result<Request, String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, token.header().map_err(|error| error.to_string())?);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let body = execution::body(batch, records).map_err(|error| error.to_string())?;
+        Ok(Request { method: Method::POST, url: self.process_api_url.clone(), headers, body })
+    }
+
+    async fn follow(&self, location: Option<String>, until: Instant) -> Answer {
+        let Some(tokens) = &self.job_tokens else {
+            return Answer::Unfollowable(
+                "JOB_AUTH_ROLE: the process answers 201 before it has done anything; set this role (usually `provider`) so that \
+                 jobs can be read, or register the process for sync-execute"
+                    .to_owned(),
+            );
+        };
+        let Some(url) = location.as_deref().and_then(|location| jobs::job_url(&self.process_api_url, location)) else {
+            return Answer::Unfollowable(
+                "PROCESS_API_URL: the process answers 201 with its job at another origin, where no token is sent"
+                    .to_owned(),
+            );
+        };
+        let until = until.min(Instant::now() + self.job_timeout);
+        jobs::follow(&self.reused, tokens, &url, self.request_timeout, until).await
+    }
+}
+
+/// `answer` without `token` in its words, should the server repeat it.
+fn censored(answer: Answer, token: &Token) -> Answer {
+    match answer {
+        Answer::Transient { retry_after, message } => {
+            Answer::Transient { retry_after, message: token.censor(&message) }
+        }
+        Answer::Refused(message) => Answer::Refused(token.censor(&message)),
+        Answer::Unauthorized(message) => Answer::Unauthorized(token.censor(&message)),
+        Answer::Misconfigured(message) => Answer::Misconfigured(token.censor(&message)),
+        Answer::Unknown(message) => Answer::Unknown(token.censor(&message)),
+        Answer::Unfollowable(message) => Answer::Unfollowable(token.censor(&message)),
+        other @ (Answer::Done | Answer::TooLarge | Answer::Accepted { .. }) => other,
+    }
+}
+
+impl Upstream for Ogc {
+    type Pass = Token;
+
+    async fn pass(&self) -> Result<Token, TokenError> {
+        self.tokens.get().await
+    }
+
+    async fn refuse(&self, pass: &Token) {
+        self.tokens.invalidate(pass).await;
+    }
+
+    async fn post(&self, pass: &Token, batch: BatchId, records: &[&MeteringRecord], until: Instant) -> Posted {
+        let mut posted = self.execute(pass, batch, records, until).await;
+        if let Answer::Accepted { location } = posted.answer {
+            posted.answer = self.follow(location, until).await;
+        }
+        posted
+    }
+
+    fn weight_bytes(record: &MeteringRecord) -> usize {
+        execution::weight_bytes(record)
+    }
+}
+
+#[cfg(test)]
+mod tests;
