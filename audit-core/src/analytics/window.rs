@@ -58,6 +58,12 @@ impl Window {
         (self.slot(first) - self.slot(at)).abs() < self.slots
     }
 
+    /// Whether downloads that begin at either time would have the very same keys.
+    #[must_use]
+    pub fn same_keys(&self, one: Timestamp, other: Timestamp) -> bool {
+        self.slot(one) == self.slot(other)
+    }
+
     /// The keys of a download (as [`Visit::download`](super::Visit::download) names it) that begins at `first`.
     #[must_use]
     pub fn keys(&self, read: &Read, download: Key, first: Timestamp) -> Vec<Key> {
