@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
 use tokio::sync::{Mutex, Semaphore};
@@ -203,18 +204,16 @@ impl PlausibleSink {
             let visitor = event.parts.first().map_or(0, |(_, first)| visitor(&first.visit));
             visitors.entry(visitor).or_default().push(event);
         }
-        let sending = visitors.into_values().map(|events| async {
-            let mut done = Vec::with_capacity(events.len());
-            for event in events {
-                let fate = self.deliver(&event, &attempt).await;
-                done.push((event, fate));
-            }
-            done
-        });
         let concurrency = self.policy.config.concurrency.get();
-        let mut sending = futures_util::stream::iter(sending).buffer_unordered(concurrency);
+        let (mut waiting, mut sending) = (visitors.into_values(), FuturesUnordered::new());
         let mut fates = claims.fates;
-        while let Some(done) = sending.next().await {
+        loop {
+            while sending.len() < concurrency
+                && let Some(events) = waiting.next()
+            {
+                sending.push(self.deliver_in_turn(events, &attempt));
+            }
+            let Some(done) = sending.next().await else { break };
             for (event, fate) in done {
                 let others = fate.of_others();
                 for (place, (number, _)) in event.parts.iter().enumerate() {
@@ -225,6 +224,19 @@ impl PlausibleSink {
             }
         }
         fates
+    }
+
+    async fn deliver_in_turn<'p, 'r>(
+        &self,
+        events: Vec<Event<'p, 'r>>,
+        attempt: &Attempt,
+    ) -> Vec<(Event<'p, 'r>, Fate)> {
+        let mut done = Vec::with_capacity(events.len());
+        for event in events {
+            let fate = self.deliver(&event, attempt).await;
+            done.push((event, fate));
+        }
+        done
     }
 
     /// Notes keys that `owner` claimed as dealt with.

@@ -84,8 +84,12 @@ async fn forty_parts_are_one_download() {
 async fn forty_parts_handed_over_side_by_side_are_one_download() {
     let bench = Bench::new(&[], Duration::from_millis(50), |_| Reply::Accept).await;
     let parts: Vec<_> = (0..40).map(|number| part(i64::try_from(number).unwrap() / 2, number)).collect();
-    let sends = parts.iter().map(|part| bench.send(std::slice::from_ref(part)));
-    let outcomes = futures_util::future::join_all(sends).await.concat();
+    let bench = Arc::new(bench);
+    let sends = parts.into_iter().map(|part| {
+        let bench = Arc::clone(&bench);
+        tokio::spawn(async move { bench.send(&[part]).await })
+    });
+    let outcomes: Vec<_> = futures_util::future::join_all(sends).await.into_iter().flat_map(Result::unwrap).collect();
     assert_eq!((count(&outcomes, &Recorded), count(&outcomes, &Duplicate)), (1, 39), "{outcomes:?}");
     assert_eq!(bench.server.recorded(), 1);
 }
