@@ -205,4 +205,7 @@ pub struct Visit<'a> {
     pub user_agent: Option<Cow<'a, str>>,
     /// The access key that signed the request.
     pub access_key: Option<Cow<'a, str>>,
+    /// Of [`Operation::Notification`] only: it tells of a successful read with a body (`s3:ObjectAccessed:Get` of MinIO,
+    /// `GetObject` with 200 or 206 of RustFS), not of a HEAD or anything else.
+    pub notified_get: bool,
 }

@@ -3,6 +3,7 @@
 //! Data moves one way: bytes → [`source`] → [`event`] → [`policy`] → [`record`] → sink. Sources never know sinks; parsing does
 //! no I/O; only `pipeline` sees everything.
 
+pub mod analytics;
 pub mod aws;
 pub mod client;
 pub mod clock;

@@ -2,6 +2,7 @@
 //!
 //! A bad value is told by the variable's name and what is expected, never by the value: it may be a secret.
 
+mod analytics;
 mod read;
 mod values;
 mod variables;
@@ -15,6 +16,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 use uuid::Uuid;
 
+pub use analytics::{AddressHeader, AnalyticsConfig, Otherwise, UserAgentPolicy, read_analytics};
 use read::Reader;
 pub use read::{Environment, Strings};
 pub use variables::{VARIABLES, Variable};
@@ -122,6 +124,8 @@ pub struct Config {
     pub metering: MeteringPolicy,
     /// Where records are posted; `None`: no metering sink.
     pub process: Option<ProcessConfig>,
+    /// What is shown on the dashboard; `None`: no analytics sink.
+    pub analytics: Option<AnalyticsConfig>,
     /// `LEDGER_URL`.
     pub ledger: LedgerUrl,
     /// Lease and memory of the ledger.
@@ -154,6 +158,7 @@ impl Config {
         let config = Self {
             metering: metering(&mut reader),
             process: process(&mut reader),
+            analytics: analytics::analytics(&mut reader),
             ledger: ledger(&mut reader, program),
             terms: Terms {
                 lease: reader.parsed("LEASE_SECONDS", values::seconds).unwrap_or(Duration::from_mins(15)),
@@ -216,8 +221,9 @@ fn process(reader: &mut Reader<'_, impl Strings>) -> Option<ProcessConfig> {
 fn ledger(reader: &mut Reader<'_, impl Strings>, program: Program) -> LedgerUrl {
     let expected = "redis://HOST, rediss://HOST, dynamodb://TABLE or memory: (spool: only outside Lambda)";
     let known = reader.text("LEDGER_URL").map(|text| text.parse::<LedgerUrl>());
-    // Without records to deliver there is nothing to remember.
-    let needed = program.on_lambda() && reader.text("PROCESS_API_URL").is_some();
+    // Without anything to deliver there is nothing to remember.
+    let sinks = ["PROCESS_API_URL", "PLAUSIBLE_API_URL"];
+    let needed = program.on_lambda() && sinks.iter().any(|sink| reader.text(sink).is_some());
     match known {
         Some(Ok(LedgerUrl::Spool)) if program.on_lambda() => reader.problem("LEDGER_URL", expected),
         Some(Ok(url)) => return url,

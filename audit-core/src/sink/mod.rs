@@ -1,3 +1,4 @@
 //! Where deliveries go.
 
 pub mod ogc;
+pub mod plausible;

@@ -105,7 +105,7 @@ impl World {
     }
 
     pub(super) fn quarantines(&self, download: &Download) -> bool {
-        self.quarantined.lock().unwrap().iter().any(|entry| entry.id == download.identity)
+        self.quarantined.lock().unwrap().iter().any(|entry| entry.id.as_ref() == Some(&download.identity))
     }
 
     fn insert(&self, lines: &[String]) -> bool {

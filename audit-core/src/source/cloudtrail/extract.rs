@@ -168,6 +168,7 @@ impl<'a> Fields<'a> {
                 client_address: self.client_address.into_text(),
                 user_agent: self.user_agent.into_text(),
                 access_key: self.access_key.into_text(),
+                notified_get: false,
             },
         }
     }

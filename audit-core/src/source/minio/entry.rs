@@ -201,6 +201,7 @@ fn visit<'a>(entry: &Fields<'a>, api: &Api<'a>) -> Result<Visit<'a>, SyntaxError
         client_address: text(entry.remote)?.map(without_brackets),
         user_agent,
         access_key: text(entry.access_key)?,
+        notified_get: false,
     })
 }
 

@@ -16,19 +16,20 @@ pub(super) fn event<'a>(entry: &Fields<'a>) -> Result<Option<AccessEvent<'a>>, M
         return Ok(None);
     }
     let record = Record::read(first(records)?)?;
+    let notified_get = name == "s3:ObjectAccessed:Get";
     let parts = [record.deployment, record.request, record.bucket, record.object];
     Ok(Some(AccessEvent {
         backend: Backend::Minio,
         operation: Operation::Notification,
         presigned: Presigned::No,
-        succeeded: name == "s3:ObjectAccessed:Get",
+        succeeded: notified_get,
         ids: Ids::default(),
         bytes: Value::Absent,
         time: text(record.time)?.map_or(Value::Absent, Value::of_text),
         updates_earlier: false,
         // What nobody bills by cannot make an entry malformed.
         identity: notified_identity(parts).unwrap_or_default(),
-        visit: record.visit()?,
+        visit: record.visit(notified_get)?,
     }))
 }
 
@@ -78,13 +79,14 @@ impl<'a> Record<'a> {
         })
     }
 
-    fn visit(&self) -> Result<Visit<'a>, SyntaxError> {
+    fn visit(&self, notified_get: bool) -> Result<Visit<'a>, SyntaxError> {
         Ok(Visit {
             bucket: text(self.bucket)?,
             key: text(self.object)?.and_then(|key| unescaped(&key)).map(Cow::Owned),
             client_address: text(self.address)?,
             user_agent: text(self.user_agent)?,
             access_key: text(self.access_key)?,
+            notified_get,
         })
     }
 }

@@ -13,7 +13,7 @@ use crate::record::Key;
 use crate::spool::{Item, Options, Sink, Spool, SpoolError};
 
 fn large(number: u8) -> Item {
-    Item { sink: Sink::Metering, body: vec![number; 20_000] }
+    Item { sink: Sink::Metering, key: None, body: vec![number; 20_000] }
 }
 
 /// A disk of 8 MiB, where the test may mount one.
@@ -36,7 +36,7 @@ impl Drop for Disk {
 async fn fill(spool: &Spool) -> u64 {
     for count in 0..10_000 {
         match spool.append(vec![large(1); 5]).await {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(error) => {
                 assert_eq!(error, SpoolError::Full);
                 return count * 5;

@@ -15,7 +15,7 @@ fn open(dir: &Path) -> Spool {
 }
 
 fn item(number: u64) -> Item {
-    Item { sink: Sink::Metering, body: number.to_be_bytes().to_vec() }
+    Item { sink: Sink::Metering, key: None, body: number.to_be_bytes().to_vec() }
 }
 
 async fn numbers(spool: &Spool) -> Vec<u64> {

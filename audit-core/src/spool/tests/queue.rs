@@ -17,7 +17,7 @@ use crate::spool::{Item, Options, Sink, Spool, SpoolError, Stats};
 async fn entries_keep_their_order_in_separate_queues() {
     let dir = tempfile::tempdir().unwrap();
     let spool = open(dir.path());
-    let analytics = Item { sink: Sink::Analytics, body: vec![0] };
+    let analytics = Item { sink: Sink::Analytics, key: None, body: vec![0] };
     spool.append(vec![item(1), analytics, item(2)]).await.unwrap();
     spool.append((3..100).map(item).collect()).await.unwrap();
     assert_eq!(numbers(&spool).await, (1..100).collect::<Vec<_>>());
@@ -175,7 +175,7 @@ async fn downloads_go_in_and_out() {
         number: 7,
     };
     assert_eq!(download.record.backend, Backend::Minio);
-    let odd = Item { sink: Sink::Metering, body: b"odd".to_vec() };
+    let odd = Item { sink: Sink::Metering, key: None, body: b"odd".to_vec() };
     spool.append(vec![Item::metering(&download).unwrap(), odd]).await.unwrap();
     let read = spool.downloads(0, 10).await.unwrap();
     assert_eq!(read, [(1, Ok(download)), (2, Err(b"odd".to_vec()))]);

@@ -1,0 +1,308 @@
+//! Posts downloads to Plausible, each once, and tells what became of every read.
+//!
+//! An event's keys are claimed in the ledger, noted as sent before its first byte leaves, and confirmed only once the server took it; a
+//! server that did not take it leaves the download free to be sent again. A `202` with `x-plausible-dropped` is tried once more
+//! later (a site's first seconds and a lock look like any other drop); what may or may not have arrived is never sent again.
+
+mod answer;
+mod claims;
+mod deliver;
+mod twins;
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Url;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::{Instant, sleep_until};
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::analytics::window::Window;
+use crate::analytics::{AnalyticsPolicy, Read, Visit};
+use crate::client::Client;
+use crate::client::retry::{Backoff, Waits};
+use crate::clock::Clock;
+use crate::ledger::{BatchId, Ledger, LedgerError, Owner};
+use crate::record::Key;
+use claims::{Claims, Event};
+use deliver::Attempt;
+use twins::take_twins;
+
+/// What became of one read. Of a download's parts one has the event's outcome and the others are duplicates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnalyticsOutcome {
+    /// Plausible took the event.
+    Recorded,
+    /// Plausible dropped it, twice.
+    Dropped,
+    /// Plausible refused it for good: to quarantine, with what it said.
+    Rejected(String),
+    /// It may or may not have arrived; never sent again.
+    Ambiguous,
+    /// Older than `PLAUSIBLE_MAX_AGE`; not sent.
+    TooLate,
+    /// No event by the operator's settings.
+    Excluded,
+    /// Part of a download that is an event already.
+    Duplicate,
+    /// Not settled: to be handed over again later.
+    Pending,
+}
+
+/// How patient the sink is.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// With one POST.
+    post: Duration,
+    /// The time that must be left to begin a POST: a shorter one would only put an event in doubt.
+    least: Duration,
+    /// Between tries of one event.
+    backoff: Backoff,
+    /// With a claim that is under way elsewhere.
+    busy: Backoff,
+    /// Before a dropped event is tried again: more than a new site's 24 s.
+    dropped: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    post: Duration::from_secs(10),
+    least: Duration::from_secs(1),
+    backoff: Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(30), tries: 6 },
+    busy: Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(1), tries: 5 },
+    dropped: Duration::from_secs(30),
+};
+
+/// Visitors share this many locks: enough that two seldom share one.
+const STRIPES: usize = 256;
+
+/// The analytics sink.
+#[derive(Debug)]
+pub struct PlausibleSink {
+    policy: AnalyticsPolicy,
+    ledger: Arc<Ledger>,
+    client: Client,
+    clock: Clock,
+    url: Url,
+    window: Window,
+    patience: Patience,
+    places: Semaphore,
+    visitors: Vec<Mutex<()>>,
+}
+
+/// The sink cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("PLAUSIBLE_API_URL: expected an http:// or https:// URL")]
+pub struct UrlError;
+
+/// A read that is an event or part of one.
+#[derive(Debug)]
+struct Part<'r> {
+    /// Its place among the reads that were handed over.
+    index: usize,
+    visit: Visit<'r>,
+}
+
+/// What one attempt made of one part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fate {
+    Done(AnalyticsOutcome),
+    /// Its download's claim is under way elsewhere.
+    Busy,
+    /// Dropped for the first time.
+    DroppedOnce,
+    Later,
+}
+
+impl PlausibleSink {
+    /// A sink that posts through `client`. Its connections are best [fresh](crate::client::Connections::Fresh): on a kept one that the server has just
+    /// closed, nobody could tell whether an event arrived.
+    ///
+    /// # Errors
+    /// Where the configured URL is none.
+    pub fn new(policy: AnalyticsPolicy, ledger: Arc<Ledger>, client: Client, clock: Clock) -> Result<Self, UrlError> {
+        let url = format!("{}/api/event", policy.config.api_url.trim_end_matches('/')).parse().map_err(|_| UrlError)?;
+        Ok(Self {
+            window: Window::new(policy.config.window),
+            places: Semaphore::new(policy.config.concurrency.get().min(Semaphore::MAX_PERMITS)),
+            visitors: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            patience: PATIENCE,
+            policy,
+            ledger,
+            client,
+            clock,
+            url,
+        })
+    }
+
+    /// Sends what is new among `reads`; tells what became of each, in their order. Nothing is begun that could not end by `until`, which should be
+    /// nearer than the ledger's lease.
+    ///
+    /// [`AnalyticsOutcome::Pending`] reads are to be handed over again, after a pause of half a minute or so. A future that is dropped before its
+    /// end leaves claims behind until their lease ends.
+    pub async fn send(&self, reads: &[Read], until: Instant) -> Vec<AnalyticsOutcome> {
+        let now = self.clock.now();
+        let mut outcomes = vec![AnalyticsOutcome::Pending; reads.len()];
+        let mut parts = Vec::with_capacity(reads.len());
+        for (index, read) in reads.iter().enumerate() {
+            match self.policy.judge(read, now) {
+                Ok(visit) => parts.push(Part { index, visit }),
+                Err(_) => set(&mut outcomes, index, AnalyticsOutcome::Excluded),
+            }
+        }
+        let twins = take_twins(&mut parts);
+        let (late, mut open): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| self.is_late(&part.visit, now));
+        self.count_late(late, &mut outcomes);
+
+        let mut busy_waits = self.patience.busy.start();
+        while !open.is_empty() {
+            let fates = self.attempt(&open, until).await;
+            let Some((at, again)) = self.next_attempt(&fates, &mut busy_waits, until) else {
+                settle_outcomes(open.into_iter().zip(fates), &mut outcomes);
+                break;
+            };
+            let (next, done): (Vec<_>, Vec<_>) = open.into_iter().zip(fates).partition(|(_, fate)| *fate == again);
+            settle_outcomes(done.into_iter(), &mut outcomes);
+            open = next.into_iter().map(|(part, _)| part).collect();
+            sleep_until(at).await;
+        }
+        for (twin, own) in twins {
+            let settled = outcomes.get(own).is_some_and(|outcome| *outcome != AnalyticsOutcome::Pending);
+            set(&mut outcomes, twin, if settled { AnalyticsOutcome::Duplicate } else { AnalyticsOutcome::Pending });
+        }
+        outcomes
+    }
+
+    /// When to try again, and the parts of which fate: first those whose claims were taken, then those that were dropped.
+    fn next_attempt(&self, fates: &[Fate], busy: &mut Waits, until: Instant) -> Option<(Instant, Fate)> {
+        let dropped = fates.contains(&Fate::DroppedOnce);
+        if fates.contains(&Fate::Busy) && !dropped {
+            return busy.next(None, until).map(|at| (at, Fate::Busy));
+        }
+        let at = Instant::now() + self.patience.dropped;
+        (dropped && at + self.patience.least < until).then_some((at, Fate::DroppedOnce))
+    }
+
+    async fn attempt(&self, parts: &[Part<'_>], until: Instant) -> Vec<Fate> {
+        let mut claims = Claims::new(self, parts.len());
+        let events = match claims.claim(parts).await {
+            Ok(events) => events,
+            Err(error) => {
+                warn!(%error, "no analytics events are sent without the ledger; they wait");
+                return vec![Fate::Later; parts.len()];
+            }
+        };
+        let attempt = Attempt { owner: claims.owner, until, halted: AtomicBool::new(false) };
+        let mut visitors: HashMap<u64, Vec<Event<'_, '_>>> = HashMap::new();
+        for event in events {
+            let visitor = event.parts.first().map_or(0, |(_, first)| visitor(&first.visit));
+            visitors.entry(visitor).or_default().push(event);
+        }
+        let concurrency = self.policy.config.concurrency.get();
+        let (mut waiting, mut sending) = (visitors.into_values(), FuturesUnordered::new());
+        let mut fates = claims.fates;
+        loop {
+            while sending.len() < concurrency
+                && let Some(events) = waiting.next()
+            {
+                sending.push(self.deliver_in_turn(events, &attempt));
+            }
+            let Some(done) = sending.next().await else { break };
+            for (event, fate) in done {
+                let others = fate.of_others();
+                for (place, (number, _)) in event.parts.iter().enumerate() {
+                    if let Some(own) = fates.get_mut(*number) {
+                        *own = if place == 0 { fate.clone() } else { others.clone() };
+                    }
+                }
+            }
+        }
+        fates
+    }
+
+    async fn deliver_in_turn<'p, 'r>(
+        &self,
+        events: Vec<Event<'p, 'r>>,
+        attempt: &Attempt,
+    ) -> Vec<(Event<'p, 'r>, Fate)> {
+        let mut done = Vec::with_capacity(events.len());
+        for event in events {
+            let fate = self.deliver(&event, attempt).await;
+            done.push((event, fate));
+        }
+        done
+    }
+
+    /// Notes keys that `owner` claimed as dealt with.
+    async fn settle(&self, keys: &[Key], owner: Owner) -> Result<(), LedgerError> {
+        let batch = BatchId(Uuid::now_v7());
+        self.ledger.sent(keys, owner, batch).await?;
+        self.ledger.confirm(keys, batch).await
+    }
+
+    fn is_late(&self, visit: &Visit<'_>, now: Timestamp) -> bool {
+        SignedDuration::try_from(self.policy.config.max_age).is_ok_and(|max_age| now.duration_since(visit.at) > max_age)
+    }
+
+    /// Of each download that is too late, its first part says so. The ledger is not asked: a backfill of years costs it nothing.
+    fn count_late(&self, mut late: Vec<Part<'_>>, outcomes: &mut [AnalyticsOutcome]) {
+        late.sort_by_key(|part| part.visit.at);
+        let mut begun: HashMap<Key, Timestamp> = HashMap::new();
+        for part in late {
+            let first = begun.entry(part.visit.download()).or_insert(Timestamp::MIN);
+            let joins = self.window.joins(*first, part.visit.at);
+            if !joins {
+                *first = part.visit.at;
+            }
+            set(outcomes, part.index, if joins { AnalyticsOutcome::Duplicate } else { AnalyticsOutcome::TooLate });
+        }
+    }
+
+    /// Bursts by one visitor meet a lock at the server and are dropped, so they queue here.
+    fn stripe(&self, visit: &Visit<'_>) -> &Mutex<()> {
+        static SPARE: Mutex<()> = Mutex::const_new(());
+        let index = usize::try_from(visitor(visit) % STRIPES as u64).unwrap_or_default();
+        self.visitors.get(index).unwrap_or(&SPARE)
+    }
+}
+
+impl Fate {
+    /// The fate of the other parts of an event.
+    fn of_others(&self) -> Self {
+        match self {
+            Self::Done(_) => Self::Done(AnalyticsOutcome::Duplicate),
+            Self::Busy => Self::Busy,
+            Self::DroppedOnce => Self::DroppedOnce,
+            Self::Later => Self::Later,
+        }
+    }
+}
+
+fn visitor(visit: &Visit<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (visit.address, visit.user_agent).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn set(outcomes: &mut [AnalyticsOutcome], index: usize, outcome: AnalyticsOutcome) {
+    if let Some(own) = outcomes.get_mut(index) {
+        *own = outcome;
+    }
+}
+
+fn settle_outcomes<'r>(parts: impl Iterator<Item = (Part<'r>, Fate)>, outcomes: &mut [AnalyticsOutcome]) {
+    for (part, fate) in parts {
+        if let Fate::Done(outcome) = fate {
+            set(outcomes, part.index, outcome);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
