@@ -1,5 +1,7 @@
 //! Log files like those of a busy trail, the same for the same seed.
 
+#![allow(clippy::indexing_slicing, reason = "assigning to a key of a JSON object adds it")]
+
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
