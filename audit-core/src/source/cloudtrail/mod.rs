@@ -21,7 +21,8 @@ use splitter::{Record, Splitter};
 
 use super::found::{Collector, Found};
 use super::gzip::Text;
-use super::{ObjectError, ReadLimits};
+use super::{ObjectError, ReadLimits, ahead};
+use crate::json::Cursor;
 use crate::policy::{MeteringPolicy, QuarantineReason, SkipReason, Verdict};
 use crate::quarantine::Quarantined;
 use crate::redact;
@@ -45,20 +46,22 @@ pub struct LogFile {
 /// # Errors
 /// When the file cannot be read to its end and found good: [`ObjectError::is_transient`] tells whether to try again.
 pub fn read(
-    input: impl Read,
+    input: impl Read + Send,
     origin: &Arc<str>,
     policy: &MeteringPolicy,
     limits: &ReadLimits,
 ) -> Result<Option<LogFile>, ObjectError> {
     let Some(text) = Text::open(input, limits.max_text_bytes)? else { return Ok(None) };
     let filter = Filter::new(VISITS);
-    let mut splitter = Splitter::new(text, &filter, limits);
-    let mut reader = Reader::new(origin, policy, limits);
-    let mut kept = Vec::new();
-    while let Some(record) = splitter.next(&mut kept)? {
-        reader.take(&record).map_err(ObjectError::Keep)?;
-    }
-    reader.finish(splitter.records()).map(Some)
+    ahead::inflating(text, |text| {
+        let mut splitter = Splitter::new(text, &filter, limits);
+        let mut reader = Reader::new(origin, policy, limits);
+        let mut kept = Vec::new();
+        while let Some(record) = splitter.next(&mut kept)? {
+            reader.take(&record).map_err(ObjectError::Keep)?;
+        }
+        reader.finish(splitter.records()).map(Some)
+    })
 }
 
 /// Reads a single record that came without a file, such as the `detail` of an EventBridge event.
@@ -73,7 +76,9 @@ pub fn read_record(
 ) -> Result<LogFile, ObjectError> {
     let raw = raw.trim_ascii();
     let mut reader = Reader::new(origin, policy, limits);
-    reader.take(&Record { raw, number: 1, wanted: true, passed_over: false }).map_err(ObjectError::Keep)?;
+    reader
+        .take(&Record { raw, quotes: &[], number: 1, wanted: true, passed_over: false })
+        .map_err(ObjectError::Keep)?;
     reader.finish(1)
 }
 
@@ -116,7 +121,7 @@ impl<'p> Reader<'p> {
         if record.passed_over {
             return self.malformed(record, "larger than any record of a download".into());
         }
-        let fields = match Fields::read(record.raw, &self.policy.params, VISITS) {
+        let fields = match Fields::read(Cursor::with_quotes(record.raw, record.quotes), &self.policy.params, VISITS) {
             Ok(fields) => fields,
             Err(error) if tolerant::looks_like_presigned_get(record.raw) => {
                 return self.malformed(record, error.to_string());
