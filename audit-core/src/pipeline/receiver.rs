@@ -69,11 +69,16 @@ impl Receiver {
         for (&reason, &records) in &reading.skipped {
             tally.skip(reason, records);
         }
-        self.keep(reading.downloads, &mut tally, until).await?;
+        let kept = self.keep(reading.downloads, until).await?;
         let reasons: Vec<_> = reading.quarantined.iter().map(|record| record.reason).collect();
         let quarantined = self.pipeline.quarantine(&origin, reading.quarantined).await;
         quarantined.map_err(|error| NotTaken(error.to_string()))?;
         reasons.into_iter().for_each(|reason| tally.quarantine(reason));
+        #[cfg(feature = "spool")]
+        if let Durable::Spool(standalone) = &self.durable {
+            standalone.accounts().add(tally.clone());
+        }
+        tally += kept;
         Ok(tally)
     }
 
@@ -86,34 +91,29 @@ impl Receiver {
         read.await.map_err(|error| NotTaken(format!("the reader broke: {error}")))
     }
 
-    async fn keep(&self, downloads: Vec<Download>, tally: &mut Tally, until: Instant) -> Result<(), NotTaken> {
-        tally.records += downloads.len() as u64;
+    async fn keep(&self, downloads: Vec<Download>, until: Instant) -> Result<Tally, NotTaken> {
+        let count = downloads.len() as u64;
+        let mut tally = Tally { records: count, downloads: count, ..Tally::default() };
         match &self.durable {
             // The deliverer has the sink; the receiver needs none of its own.
             Durable::Queue(queue) => {
                 queue.send(&downloads).await.map_err(|error| NotTaken(error.to_string()))?;
-                tally.downloads += downloads.len() as u64;
-                tally.deliveries.get_or_insert_default().pending += downloads.len() as u64;
+                tally.deliveries.get_or_insert_default().pending = count;
             }
-            _ if !self.pipeline.delivers() => tally.downloads += downloads.len() as u64,
             #[cfg(feature = "spool")]
             Durable::Spool(standalone) => {
-                let new = standalone.append(&downloads).await.map_err(|error| NotTaken(error.to_string()))?;
-                tally.downloads += new;
-                tally.duplicates += downloads.len() as u64 - new;
-                tally.deliveries.get_or_insert_default().pending += new;
+                tally = standalone.append(&downloads).await.map_err(|error| NotTaken(error.to_string()))?;
             }
             Durable::Delivery => {
-                let Some(report) = self.pipeline.deliver(&downloads, until).await else { return Ok(()) };
+                let Some(report) = self.pipeline.deliver(&downloads, until).await else { return Ok(tally) };
                 if settle::any_pending(&report) {
                     return Err(NotTaken(report.trouble.unwrap_or_else(|| "not delivered yet".to_owned())));
                 }
-                tally.downloads += downloads.len() as u64;
-                tally.deliveries.get_or_insert_default().pending += downloads.len() as u64;
-                settle::settle(tally, &report.outcomes);
+                tally.deliveries.get_or_insert_default().pending = count;
+                settle::settle(&mut tally, &report.outcomes);
             }
         }
-        Ok(())
+        Ok(tally)
     }
 
     /// Whether entries would be made durable now.

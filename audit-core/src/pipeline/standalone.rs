@@ -14,7 +14,7 @@ use crate::policy::QuarantineReason;
 use crate::quarantine::Quarantined;
 use crate::record::Download;
 use crate::spool::{Item, Sink, Spool, SpoolError, Stats};
-use crate::tally::{Accounts, Tally};
+use crate::tally::{Accounts, Deliveries, Tally};
 
 /// Entries that arrive within this of the first go into its batch.
 const LINGER: Duration = Duration::from_millis(50);
@@ -42,7 +42,7 @@ impl Standalone {
         let accounts = Accounts::default();
         let mut tally = Tally { records: left, downloads: left, ..Tally::default() };
         if pipeline.delivers() {
-            tally.deliveries = Some(crate::tally::Deliveries { pending: left, ..Default::default() });
+            tally.deliveries = Some(Deliveries { pending: left, ..Deliveries::default() });
         }
         accounts.add(tally);
         Self { pipeline, spool, accounts, arrived: Notify::new(), clock }
@@ -74,16 +74,33 @@ impl Standalone {
         self.spool.ping().await.map_err(|error| format!("spool: {error}"))
     }
 
-    /// Appends downloads durably and answers how many are new; the others are waiting or dealt with already.
-    pub(super) async fn append(&self, downloads: &[Download]) -> Result<u64, SpoolError> {
-        if downloads.is_empty() {
-            return Ok(0);
+    /// Appends downloads durably; those that are waiting or dealt with already are duplicates.
+    ///
+    /// They are in the accounts before they are in the spool: the worker may have delivered them before `append` is back.
+    pub(super) async fn append(&self, downloads: &[Download]) -> Result<Tally, SpoolError> {
+        let count = downloads.len() as u64;
+        let mut tally = Tally { records: count, downloads: count, ..Tally::default() };
+        if !self.pipeline.delivers() || count == 0 {
+            self.accounts.add(tally.clone());
+            return Ok(tally);
         }
+        tally.deliveries = Some(Deliveries { pending: count, ..Deliveries::default() });
         let items: Result<Vec<_>, _> = downloads.iter().map(Item::metering).collect();
         let items = items.map_err(|error| SpoolError::Failed(error.to_string()))?;
-        let new = self.spool.append(items).await?;
-        self.arrived.notify_one();
-        Ok(new)
+        self.accounts.add(tally.clone());
+        match self.spool.append(items).await {
+            Ok(new) => {
+                let duplicates = |tally: &mut Tally| settle::settle_many(tally, Outcome::Duplicate, count - new);
+                self.accounts.correct(duplicates);
+                duplicates(&mut tally);
+                self.arrived.notify_one();
+                Ok(tally)
+            }
+            Err(error) => {
+                self.accounts.correct(|tally| settle::forget(tally, count));
+                Err(error)
+            }
+        }
     }
 
     /// Delivers until `stop` turns true, then finishes the batch under way.

@@ -11,7 +11,7 @@ use crate::client::SetUpError;
 use crate::clock::Clock;
 use crate::config::{Config, ProcessConfig, Secret};
 use crate::delivery::{self, Delivery};
-use crate::ledger::{self, Ledger, LedgerError, LedgerUrl};
+use crate::ledger::{self, Ledger, LedgerError, LedgerUrl, Owner};
 use crate::sink::ogc::{self, Ogc};
 use crate::source::ReadLimits;
 use crate::store::Store;
@@ -51,6 +51,20 @@ pub struct Parts {
     pub spool: Option<crate::spool::Spool>,
 }
 
+impl Parts {
+    /// The name to claim under, where there is one that outlives the process.
+    #[cfg(feature = "spool")]
+    fn owner(&self) -> Option<Owner> {
+        self.spool.as_ref().map(crate::spool::Spool::owner)
+    }
+
+    #[cfg(not(feature = "spool"))]
+    #[allow(clippy::unused_self, reason = "the same call with and without a spool")]
+    fn owner(&self) -> Option<Owner> {
+        None
+    }
+}
+
 impl Pipeline {
     /// Puts the stages together; secrets are fetched, nothing is sent.
     ///
@@ -82,16 +96,13 @@ async fn delivery(
     clock: &Clock,
     parts: Parts,
 ) -> Result<Delivery<Ogc, Stores>, StartError> {
-    let mut settings = delivery::Settings {
+    let settings = delivery::Settings {
         batch_max_records: process.batch_max_records.get(),
         lease: config.terms.lease,
         ambiguous: process.ambiguous,
+        owner: parts.owner(),
         ..delivery::Settings::default()
     };
-    #[cfg(feature = "spool")]
-    if let Some(spool) = &parts.spool {
-        settings.owner = Some(spool.owner());
-    }
     let ledger = Arc::new(ledger(config, clock, parts)?);
     for weakness in ledger.check().await? {
         tracing::warn!(weakness, "ledger");

@@ -22,6 +22,7 @@ use splitter::{Record, Splitter};
 use super::found::{Collector, Found};
 use super::gzip::Text;
 use super::{ObjectError, ReadLimits};
+use crate::json::Cursor;
 use crate::policy::{MeteringPolicy, QuarantineReason, SkipReason, Verdict};
 use crate::quarantine::Quarantined;
 use crate::redact;
@@ -73,7 +74,9 @@ pub fn read_record(
 ) -> Result<LogFile, ObjectError> {
     let raw = raw.trim_ascii();
     let mut reader = Reader::new(origin, policy, limits);
-    reader.take(&Record { raw, number: 1, wanted: true, passed_over: false }).map_err(ObjectError::Keep)?;
+    reader
+        .take(&Record { raw, quotes: &[], number: 1, wanted: true, passed_over: false })
+        .map_err(ObjectError::Keep)?;
     reader.finish(1)
 }
 
@@ -116,7 +119,7 @@ impl<'p> Reader<'p> {
         if record.passed_over {
             return self.malformed(record, "larger than any record of a download".into());
         }
-        let fields = match Fields::read(record.raw, &self.policy.params, VISITS) {
+        let fields = match Fields::read(Cursor::with_quotes(record.raw, record.quotes), &self.policy.params, VISITS) {
             Ok(fields) => fields,
             Err(error) if tolerant::looks_like_presigned_get(record.raw) => {
                 return self.malformed(record, error.to_string());

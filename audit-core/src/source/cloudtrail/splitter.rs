@@ -19,6 +19,8 @@ const KEPT_BYTES: usize = 64 << 10;
 pub(super) struct Record<'a> {
     /// Its text; only the start of it, where it is `passed_over`.
     pub(super) raw: &'a [u8],
+    /// Where its quotes stand, a bit a byte; empty where that is of no use.
+    pub(super) quotes: &'a [u64],
     /// From 1.
     pub(super) number: u64,
     /// Whether it may be a read that is wanted: [`Filter::passes`].
@@ -35,6 +37,8 @@ pub(super) struct Splitter<'f, R: Read> {
     place: Place,
     records: u64,
     found_records: bool,
+    /// Where the quotes of the last value stand.
+    quotes: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +65,7 @@ struct Whole {
 impl<'f, R: Read> Splitter<'f, R> {
     pub(super) fn new(text: Text<R>, filter: &'f Filter, limits: &ReadLimits) -> Self {
         let window = Window::new(text, limits.buffer_bytes, limits.max_record_bytes);
-        Self { window, filter, place: Place::Start, records: 0, found_records: false }
+        Self { window, filter, place: Place::Start, records: 0, found_records: false, quotes: Vec::new() }
     }
 
     /// How many records were given.
@@ -77,11 +81,12 @@ impl<'f, R: Read> Splitter<'f, R> {
         Ok(Some(match whole.passed_over {
             None => {
                 let raw = self.window.value();
-                Record { raw, number, wanted: self.filter.passes(raw, whole.backslash), passed_over: false }
+                let quotes = if whole.backslash { &[][..] } else { &self.quotes };
+                Record { raw, quotes, number, wanted: self.filter.passes(raw, whole.backslash), passed_over: false }
             }
             Some((start, seen)) => {
                 *kept = start;
-                Record { raw: kept, number, wanted: seen.passes(), passed_over: true }
+                Record { raw: kept, quotes: &[], number, wanted: seen.passes(), passed_over: true }
             }
         }))
     }
@@ -166,9 +171,10 @@ impl<'f, R: Read> Splitter<'f, R> {
         };
         let mut passed_over: Option<(Vec<u8>, Sighting)> = None;
         self.window.start_value();
+        self.quotes.clear();
         loop {
             let (bytes, last) = self.window.rest();
-            let followed = match extent.follow(bytes, last) {
+            let followed = match extent.follow(bytes, last, &mut self.quotes) {
                 Ok(followed) => followed,
                 Err(error) => return Err(self.bad_at(self.window.at() + error.at as u64, error.what)),
             };
