@@ -143,8 +143,7 @@ impl World {
 /// Checks the accounting equation of `/metrics` when nothing is pending.
 pub(crate) fn adds_up(metrics: &BTreeMap<String, u64>) {
     let of = |name: &str| metrics.get(name).copied().unwrap_or(0);
-    let accounted =
-        of("downloads_total") + of("skipped_total") + of("duplicates_total") + of("quarantined_total");
+    let accounted = of("downloads_total") + of("skipped_total") + of("duplicates_total") + of("quarantined_total");
     assert_eq!(of("records_total"), accounted, "records: {metrics:?}");
     assert_eq!(of("downloads_total"), of("delivered_total") + of("held"), "downloads: {metrics:?}");
 }
