@@ -77,8 +77,10 @@ async fn reading_goes_on_at_the_line_after_a_malformed_entry() {
         assert_eq!(line["reason"], "malformed");
         let source = line["source"].as_str().unwrap();
         assert!(source.starts_with("request:") && source.ends_with(&format!("#{number}")), "{source}");
-        assert!(line["record"].is_string(), "{line}");
     }
+    // What cannot be parsed is kept as text.
+    assert!(kept[0]["record"].as_str().is_some_and(|text| text.starts_with('{')), "{}", kept[0]);
+    assert_eq!((&kept[1]["record"], &kept[2]["record"]), (&json!("not json at all"), &json!(17)));
 }
 
 #[tokio::test]
@@ -177,7 +179,7 @@ async fn a_body_of_many_megabytes_is_delivered_in_full() {
     let (receiver, metering) = receiver().await;
     let gets = Get::many(0..6000);
     let body = post_of(&gets);
-    assert!(body.len() > 7 << 20);
+    assert!(body.len() > 6 << 20, "{}", body.len());
     assert_eq!(receiver.post(body).await.unwrap(), 200);
     assert_eq!(accounts(&receiver, ["records_total", "delivered_total"]).await, [6000, 6000]);
     assert_eq!(metering.posts().await.unwrap(), 6);
