@@ -22,6 +22,8 @@ use splitter::{Record, Splitter};
 use super::found::{Collector, Found};
 use super::gzip::Text;
 use super::{ObjectError, ReadLimits};
+use crate::event::{AccessEvent, IdParams};
+use crate::json::SyntaxError;
 use crate::policy::{MeteringPolicy, QuarantineReason, SkipReason, Verdict};
 use crate::quarantine::Quarantined;
 use crate::redact;
@@ -75,6 +77,14 @@ pub fn read_record(
     let mut reader = Reader::new(origin, policy, limits);
     reader.take(&Record { raw, number: 1, wanted: true, passed_over: false }).map_err(ObjectError::Keep)?;
     reader.finish(1)
+}
+
+/// Reads one record, an object, as an event, whatever was done.
+///
+/// # Errors
+/// When it is no such text.
+pub fn event<'a>(raw: &'a [u8], params: &IdParams) -> Result<AccessEvent<'a>, SyntaxError> {
+    Fields::read(raw, params, VISITS).map(Fields::into_event)
 }
 
 /// Sorts the records of one file.
