@@ -1,5 +1,6 @@
 //! `s3audit`: metering records from audit trails, at the command line.
 
+mod doctor;
 mod output;
 mod parse;
 mod progress;
@@ -25,6 +26,8 @@ struct Cli {
 enum Command {
     /// Prints the metering records found in log files
     Parse(parse::Args),
+    /// Tells whether what the programs need is there, with the remedy where it is not
+    Doctor(doctor::Args),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +39,16 @@ fn main() -> ExitCode {
         }
     };
     match cli.command {
+        Command::Doctor(_) => match settings::load().and_then(|_| doctor::settings()) {
+            Ok(config) => doctor::run(config.as_ref()).unwrap_or_else(|error| {
+                complain(&error);
+                ExitCode::FAILURE
+            }),
+            Err(error) => {
+                complain(&error);
+                ExitCode::from(USAGE)
+            }
+        },
         Command::Parse(args) => match settings::load() {
             Ok(settings) => parse::run(&args, &settings),
             Err(error) => {

@@ -6,8 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use audit_core::clock::Clock;
+use audit_core::quarantine::Quarantined;
 use audit_core::record::Download;
-use audit_core::source::found::Quarantined;
 use serde::Serialize;
 use serde_json::value::RawValue;
 

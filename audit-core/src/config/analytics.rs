@@ -139,7 +139,11 @@ pub(super) fn analytics(reader: &mut Reader<'_, impl Strings>) -> Option<Analyti
 
 fn base_url(text: &str) -> Result<String, &'static str> {
     let plain = !text.contains(['?', '#', '@']);
-    if plain { values::http_url(text).map(|_| text.to_owned()) } else { Err("an http:// or https:// URL without user, query and fragment") }
+    if plain {
+        values::http_url(text).map(|_| text.to_owned())
+    } else {
+        Err("an http:// or https:// URL without user, query and fragment")
+    }
 }
 
 /// A list of sites would count every download once for each.

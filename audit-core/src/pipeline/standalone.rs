@@ -6,15 +6,17 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
+use super::analytics_worker::AnalyticsWorker;
 use super::{Pipeline, settle};
+use crate::analytics::Read;
 use crate::clock::Clock;
 use crate::delivery::{Outcome, Seen};
 use crate::logging;
 use crate::policy::QuarantineReason;
 use crate::quarantine::Quarantined;
 use crate::record::Download;
-use crate::spool::{Item, Sink, Spool, SpoolError, Stats};
-use crate::tally::{Accounts, Tally};
+use crate::spool::{Item, New, Sink, Spool, SpoolError, Stats};
+use crate::tally::{Accounts, Analytics, Tally};
 
 /// Entries that arrive within this of the first go into its batch.
 const LINGER: Duration = Duration::from_millis(50);
@@ -31,6 +33,7 @@ pub struct Standalone {
     spool: Spool,
     accounts: Accounts,
     arrived: Notify,
+    reads_arrived: Notify,
     clock: Clock,
 }
 
@@ -44,8 +47,10 @@ impl Standalone {
         if pipeline.delivers() {
             tally.deliveries = Some(crate::tally::Deliveries { pending: left, ..Default::default() });
         }
+        let reads = spool.stats(Sink::Analytics).entries;
+        tally.analytics = Analytics { events: reads, pending: reads, ..Analytics::default() };
         accounts.add(tally);
-        Self { pipeline, spool, accounts, arrived: Notify::new(), clock }
+        Self { pipeline, spool, accounts, arrived: Notify::new(), reads_arrived: Notify::new(), clock }
     }
 
     /// The accounts since start.
@@ -74,16 +79,64 @@ impl Standalone {
         self.spool.ping().await.map_err(|error| format!("spool: {error}"))
     }
 
-    /// Appends downloads durably and answers how many are new; the others are waiting or dealt with already.
-    pub(super) async fn append(&self, downloads: &[Download]) -> Result<u64, SpoolError> {
-        if downloads.is_empty() {
-            return Ok(0);
+    /// Appends downloads and reads durably, with one flush, and answers how many are new; the others are waiting or dealt with
+    /// already. What it did is in the accounts when it returns, and also when nobody waits for it any more.
+    pub(super) async fn append(self: &Arc<Self>, downloads: &[Download], reads: &[Read]) -> Result<New, SpoolError> {
+        if downloads.is_empty() && reads.is_empty() {
+            return Ok(New::default());
         }
-        let items: Result<Vec<_>, _> = downloads.iter().map(Item::metering).collect();
-        let items = items.map_err(|error| SpoolError::Failed(error.to_string()))?;
-        let new = self.spool.append(items).await?;
-        self.arrived.notify_one();
+        let encoded = |error: serde_json::Error| SpoolError::Failed(error.to_string());
+        let downloads: Result<Vec<_>, _> = downloads.iter().map(Item::metering).collect();
+        let reads: Result<Vec<_>, _> = reads.iter().map(Item::analytics).collect();
+        let (downloads, reads) = (downloads.map_err(encoded)?, reads.map_err(encoded)?);
+        let own = Arc::clone(self);
+        let appended = tokio::spawn(async move { own.append_items(downloads, reads).await }).await;
+        appended.map_err(|error| SpoolError::Failed(error.to_string()))?
+    }
+
+    /// The accounts have all as pending before a worker can see any, or it would settle what nobody has counted.
+    async fn append_items(&self, downloads: Vec<Item>, reads: Vec<Item>) -> Result<New, SpoolError> {
+        let given = New { downloads: downloads.len() as u64, reads: reads.len() as u64 };
+        self.accounts.correct(|tally| {
+            tally.records += given.downloads;
+            tally.downloads += given.downloads;
+            if given.downloads > 0 {
+                tally.deliveries.get_or_insert_default().pending += given.downloads;
+            }
+            tally.analytics.events += given.reads;
+            tally.analytics.pending += given.reads;
+        });
+        let new = self.spool.append_both(downloads, reads).await;
+        self.accounts.correct(|tally| {
+            let kept = new.as_ref().copied().unwrap_or_default();
+            let (downloads, reads) = (given.downloads - kept.downloads, given.reads - kept.reads);
+            if let Some(deliveries) = &mut tally.deliveries {
+                deliveries.pending = deliveries.pending.saturating_sub(downloads);
+            }
+            tally.downloads = tally.downloads.saturating_sub(downloads);
+            tally.analytics.pending = tally.analytics.pending.saturating_sub(reads);
+            if new.is_ok() {
+                tally.duplicates += downloads;
+                tally.analytics.duplicates += reads;
+            } else {
+                tally.records = tally.records.saturating_sub(downloads);
+                tally.analytics.events = tally.analytics.events.saturating_sub(reads);
+            }
+        });
+        let new = new?;
+        if new.downloads > 0 {
+            self.arrived.notify_one();
+        }
+        if new.reads > 0 {
+            self.reads_arrived.notify_one();
+        }
         Ok(new)
+    }
+
+    /// Sends reads to the dashboard until `stop` turns true.
+    pub async fn run_analytics(&self, stop: watch::Receiver<bool>) {
+        let Self { pipeline, spool, accounts, reads_arrived, clock, .. } = self;
+        AnalyticsWorker { pipeline, spool, accounts, arrived: reads_arrived, clock }.run(stop).await;
     }
 
     /// Delivers until `stop` turns true, then finishes the batch under way.

@@ -32,7 +32,10 @@ async fn append_all_the_time(spool: &Spool, body_bytes: usize) -> (f64, Duration
             let mut times = Vec::new();
             while Instant::now() < until {
                 let began = Instant::now();
-                spool.append(vec![Item { sink: Sink::Metering, key: None, body: vec![b'x'; body_bytes] }]).await.unwrap();
+                spool
+                    .append(vec![Item { sink: Sink::Metering, key: None, body: vec![b'x'; body_bytes] }])
+                    .await
+                    .unwrap();
                 times.push(began.elapsed());
             }
             times

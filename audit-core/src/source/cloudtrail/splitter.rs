@@ -5,7 +5,7 @@
 use std::io::Read;
 
 use super::extent::Extent;
-use super::filter::{Filter, OVERLAP_BYTES, Sighting};
+use super::filter::{Filter, OVERLAP_BYTES, Sighting, Wanted};
 use super::window::{More, Window};
 use crate::json::{Cursor, Str, SyntaxError};
 use crate::source::gzip::Text;
@@ -21,8 +21,8 @@ pub(super) struct Record<'a> {
     pub(super) raw: &'a [u8],
     /// From 1.
     pub(super) number: u64,
-    /// Whether it may be a read that is wanted: [`Filter::passes`].
-    pub(super) wanted: bool,
+    /// What it may be: [`Filter::judge`].
+    pub(super) wanted: Wanted,
     /// Whether it was larger than what is looked into.
     pub(super) passed_over: bool,
 }
@@ -77,11 +77,11 @@ impl<'f, R: Read> Splitter<'f, R> {
         Ok(Some(match whole.passed_over {
             None => {
                 let raw = self.window.value();
-                Record { raw, number, wanted: self.filter.passes(raw, whole.backslash), passed_over: false }
+                Record { raw, number, wanted: self.filter.judge(raw, whole.backslash), passed_over: false }
             }
             Some((start, seen)) => {
                 *kept = start;
-                Record { raw: kept, number, wanted: seen.passes(), passed_over: true }
+                Record { raw: kept, number, wanted: self.filter.judge_seen(seen), passed_over: true }
             }
         }))
     }

@@ -29,7 +29,7 @@ fn changed(change: impl FnOnce(&mut Json)) -> String {
 }
 
 fn reading(body: impl AsRef<[u8]>) -> Reading {
-    read(body.as_ref(), &"request:r".into(), &MeteringPolicy::default())
+    read_for(body.as_ref(), &"request:r".into(), &MeteringPolicy::default(), true)
 }
 
 /// `downloads reasons…`, each with its number.
