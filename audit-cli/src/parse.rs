@@ -100,7 +100,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Reads `file` to its end; `None` when it is empty.
 fn read(file: &Path, source: Source, settings: &Settings, progress: &Progress) -> Result<Option<LogFile>> {
-    let input: Box<dyn Read> = if is_stdin(file) { Box::new(io::stdin().lock()) } else { Box::new(File::open(file)?) };
+    let input: Box<dyn Read + Send> = if is_stdin(file) { Box::new(io::stdin()) } else { Box::new(File::open(file)?) };
     let input = progress.watch(input);
     match source {
         Source::Cloudtrail => Ok(cloudtrail::read(input, &origin(file), &settings.policy, &settings.limits)?),

@@ -147,11 +147,12 @@ impl Default for IdParams {
 
 impl IdParams {
     /// Where the value of parameter `key` belongs, if it is one of the ids: the name itself or its `x-` form, in any case.
-    pub fn slot<'s, 'a>(&self, ids: &'s mut Ids<'a>, key: &str) -> Option<&'s mut Spellings<'a>> {
+    pub fn slot<'s, 'a>(&self, ids: &'s mut Ids<'a>, key: impl AsRef<[u8]>) -> Option<&'s mut Spellings<'a>> {
+        let key = key.as_ref();
+        let rest = key.strip_prefix(b"x-").or(key.strip_prefix(b"X-"));
         let is = |name: &str| {
-            key.eq_ignore_ascii_case(name)
-                || key.get(..2).is_some_and(|x| x.eq_ignore_ascii_case("x-"))
-                    && key.get(2..).is_some_and(|rest| rest.eq_ignore_ascii_case(name))
+            let name = name.as_bytes();
+            key.eq_ignore_ascii_case(name) || rest.is_some_and(|rest| rest.eq_ignore_ascii_case(name))
         };
         if is(&self.user) {
             Some(&mut ids.user)

@@ -6,10 +6,48 @@ use audit_core::clock::Clock;
 use audit_core::config::Config;
 use audit_core::logging;
 use audit_core::pipeline::cloudtrail::{CloudTrail, Run};
-use audit_core::pipeline::{Parts, Pipeline, deadline};
-use lambda_runtime::{Error, LambdaEvent};
+use audit_core::pipeline::{Parts, Pipeline, StartError, deadline};
+use audit_core::trigger::TriggerError;
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
+
+/// Why an invocation failed, so that AWS tries it again.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: &'static str,
+    message: String,
+}
+
+impl Failure {
+    fn undelivered(troubles: &[String]) -> Self {
+        Self { kind: "NotAllDelivered", message: troubles.join("; ") }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self { kind: "CannotStart", message: error.to_string() }
+    }
+}
+
+impl From<TriggerError> for Failure {
+    fn from(error: TriggerError) -> Self {
+        Self { kind: "UnknownEvent", message: error.to_string() }
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self { kind: "NoAnswer", message: error.to_string() }
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        Self { error_type: failure.kind.to_owned(), error_message: failure.message }
+    }
+}
 
 /// The function of one sandbox. What needs the network is set up by the first invocation and kept.
 pub(crate) struct Function {
@@ -23,7 +61,7 @@ impl Function {
         Self { config, clock: Clock::system(), cloudtrail: OnceCell::new() }
     }
 
-    pub(crate) async fn handle(&self, event: LambdaEvent<Box<serde_json::value::RawValue>>) -> Result<Value, Error> {
+    pub(crate) async fn handle(&self, event: LambdaEvent<Box<serde_json::value::RawValue>>) -> Result<Value, Failure> {
         let until = deadline(&self.clock, event.context.deadline(), &self.config)?;
         let run =
             self.cloudtrail().await?.run(event.payload.get().as_bytes(), &event.context.request_id, until).await?;
@@ -34,8 +72,8 @@ impl Function {
         answer(&run)
     }
 
-    async fn cloudtrail(&self) -> Result<Arc<CloudTrail>, Error> {
-        let open = async || -> Result<_, Error> {
+    async fn cloudtrail(&self) -> Result<Arc<CloudTrail>, Failure> {
+        let open = async || -> Result<_, Failure> {
             let pipeline = Pipeline::open(&self.config, &self.clock, Parts::default()).await?;
             let s3 = self.config.aws.s3();
             Ok(Arc::new(CloudTrail::new(Arc::new(pipeline), s3, self.config.cloudtrail_bucket.clone())))
@@ -45,10 +83,14 @@ impl Function {
 }
 
 /// SQS takes the list of messages that must come again; any other sender learns of a failure by an error alone.
-fn answer(run: &Run) -> Result<Value, Error> {
+fn answer(run: &Run) -> Result<Value, Failure> {
     if run.from_sqs && !run.unnamed_failure {
         let failures: Vec<Value> = run.failed_messages.iter().map(|id| json!({ "itemIdentifier": id })).collect();
         return Ok(json!({ "batchItemFailures": failures }));
     }
-    if run.troubles.is_empty() { Ok(serde_json::to_value(run.answer())?) } else { Err(run.troubles.join("; ").into()) }
+    if run.troubles.is_empty() {
+        Ok(serde_json::to_value(run.answer())?)
+    } else {
+        Err(Failure::undelivered(&run.troubles))
+    }
 }

@@ -9,11 +9,14 @@ use uuid::Uuid;
 use super::gate::Pass;
 use super::part::Part;
 use super::{Ambiguous, Delivery, Keep, Outcome, Posted, Report, Upstream, boxed};
+use crate::client::retry::{Backoff, Waits};
 use crate::ledger::{BatchId, Claim, Owner};
 use crate::record::{Download, Key, MeteringRecord};
 use crate::sink::ogc::answer::Answer;
 use crate::sink::ogc::token::TokenError;
 
+/// Waits for what somebody else is delivering: some ten seconds in all.
+const PATIENCE: Backoff = Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(2), tries: 10 };
 const NO_TIME: &str = "no time left for another request";
 
 /// One call's state. Outcomes start as pending, so what is not reached or given up stays so.
@@ -26,6 +29,10 @@ pub(super) struct Run<'a, U, K> {
     keys: Vec<Key>,
     until: Instant,
     stopped: bool,
+    /// What somebody else has claimed or sent.
+    busy: Vec<usize>,
+    /// Waits for that.
+    patience: Waits,
     /// A batch has used up its tries: each further one gets a single try, until one is delivered.
     tired: bool,
 }
@@ -41,6 +48,8 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
             keys: downloads.iter().map(Download::key).collect(),
             until,
             stopped: false,
+            busy: Vec::new(),
+            patience: PATIENCE.start(),
             tired: false,
         }
     }
@@ -57,15 +66,34 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
             // Lost ones that are to be sent again are in `work` already.
             self.work.append(&mut chunks);
         }
-        while !self.stopped
-            && let Some(part) = self.work.pop()
-        {
-            self.step(part).await;
+        loop {
+            while !self.stopped
+                && let Some(part) = self.work.pop()
+            {
+                self.step(part).await;
+            }
+            if self.stopped || !self.meet_busy().await {
+                break;
+            }
         }
         for part in std::mem::take(&mut self.work) {
             self.free(part).await;
         }
+        if !self.busy.is_empty() {
+            self.trouble("somebody else is delivering some of it, or was until a short time ago");
+        }
         self.report
+    }
+
+    /// Waits a while for what somebody else is delivering, such as another file of the same run, and claims it again: it is most
+    /// often a duplicate soon. Answers whether there was anything to wait for, and time.
+    async fn meet_busy(&mut self) -> bool {
+        let until = self.until.checked_sub(self.delivery.settings.headroom).unwrap_or(self.until);
+        let Some(at) = (!self.busy.is_empty()).then(|| self.patience.next(None, until)).flatten() else { return false };
+        sleep_until(at).await;
+        let busy = std::mem::take(&mut self.busy);
+        self.work.push(Part::of(busy, None));
+        true
     }
 
     /// All downloads once; those that repeat another are duplicates.
@@ -195,7 +223,7 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
             match claim {
                 Claim::Claimed => ours.push(member),
                 Claim::Duplicate => self.mark(&[member], Outcome::Duplicate),
-                Claim::Busy => self.trouble("somebody else is delivering some of it, or was until a short time ago"),
+                Claim::Busy => self.busy.push(member),
                 Claim::Lost(batch) => lost.entry(batch).or_default().push(member),
             }
         }

@@ -14,26 +14,34 @@ pub(super) fn count(tally: &mut Tally, report: &Report) {
 
 /// Corrects a tally that has the downloads of these outcomes as pending.
 pub(super) fn settle(tally: &mut Tally, outcomes: &[Outcome]) {
-    let deliveries = tally.deliveries.get_or_insert_default();
     for outcome in outcomes {
-        if *outcome == Outcome::Pending {
-            continue;
-        }
-        deliveries.pending = deliveries.pending.saturating_sub(1);
-        match outcome {
-            Outcome::Delivered => deliveries.delivered += 1,
-            Outcome::Held => deliveries.held += 1,
-            Outcome::Duplicate => {
-                tally.downloads = tally.downloads.saturating_sub(1);
-                tally.duplicates += 1;
-            }
-            Outcome::Rejected => {
-                tally.downloads = tally.downloads.saturating_sub(1);
-                *tally.quarantined.entry(QuarantineReason::Rejected).or_default() += 1;
-            }
-            Outcome::Pending => {}
-        }
+        settle_many(tally, *outcome, 1);
     }
+}
+
+/// Corrects a tally that has `count` downloads as pending which all ended in `outcome`.
+pub(super) fn settle_many(tally: &mut Tally, outcome: Outcome, count: u64) {
+    let deliveries = tally.deliveries.get_or_insert_default();
+    let ended = match outcome {
+        Outcome::Pending => return,
+        Outcome::Delivered => &mut deliveries.delivered,
+        Outcome::Held => &mut deliveries.held,
+        Outcome::Duplicate => &mut tally.duplicates,
+        Outcome::Rejected => tally.quarantined.entry(QuarantineReason::Rejected).or_default(),
+    };
+    *ended += count;
+    deliveries.pending -= count;
+    if matches!(outcome, Outcome::Duplicate | Outcome::Rejected) {
+        tally.downloads -= count;
+    }
+}
+
+/// Takes `count` pending downloads out of a tally: they were not taken after all.
+#[cfg(feature = "spool")]
+pub(super) fn forget(tally: &mut Tally, count: u64) {
+    tally.records -= count;
+    tally.downloads -= count;
+    tally.deliveries.get_or_insert_default().pending -= count;
 }
 
 /// Whether something must be given to the delivery again.

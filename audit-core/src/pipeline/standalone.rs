@@ -16,7 +16,7 @@ use crate::policy::QuarantineReason;
 use crate::quarantine::Quarantined;
 use crate::record::Download;
 use crate::spool::{Item, New, Sink, Spool, SpoolError, Stats};
-use crate::tally::{Accounts, Analytics, Tally};
+use crate::tally::{Accounts, Analytics, Deliveries, Tally};
 
 /// Entries that arrive within this of the first go into its batch.
 const LINGER: Duration = Duration::from_millis(50);
@@ -45,7 +45,7 @@ impl Standalone {
         let accounts = Accounts::default();
         let mut tally = Tally { records: left, downloads: left, ..Tally::default() };
         if pipeline.delivers() {
-            tally.deliveries = Some(crate::tally::Deliveries { pending: left, ..Default::default() });
+            tally.deliveries = Some(Deliveries { pending: left, ..Default::default() });
         }
         let reads = spool.stats(Sink::Analytics).entries;
         tally.analytics = Analytics { events: reads, pending: reads, ..Analytics::default() };
@@ -97,33 +97,33 @@ impl Standalone {
     /// The accounts have all as pending before a worker can see any, or it would settle what nobody has counted.
     async fn append_items(&self, downloads: Vec<Item>, reads: Vec<Item>) -> Result<New, SpoolError> {
         let given = New { downloads: downloads.len() as u64, reads: reads.len() as u64 };
+        let mut waiting = Tally { records: given.downloads, downloads: given.downloads, ..Tally::default() };
+        if given.downloads > 0 {
+            waiting.deliveries = Some(Deliveries { pending: given.downloads, ..Deliveries::default() });
+        }
+        waiting.analytics = Analytics { events: given.reads, pending: given.reads, ..Analytics::default() };
+        self.accounts.add(waiting);
+        let new = match self.spool.append_both(downloads, reads).await {
+            Ok(new) => new,
+            Err(error) => {
+                self.accounts.correct(|tally| {
+                    if given.downloads > 0 {
+                        settle::forget(tally, given.downloads);
+                    }
+                    tally.analytics.events -= given.reads;
+                    tally.analytics.pending -= given.reads;
+                });
+                return Err(error);
+            }
+        };
+        let known = New { downloads: given.downloads - new.downloads, reads: given.reads - new.reads };
         self.accounts.correct(|tally| {
-            tally.records += given.downloads;
-            tally.downloads += given.downloads;
-            if given.downloads > 0 {
-                tally.deliveries.get_or_insert_default().pending += given.downloads;
+            if known.downloads > 0 {
+                settle::settle_many(tally, Outcome::Duplicate, known.downloads);
             }
-            tally.analytics.events += given.reads;
-            tally.analytics.pending += given.reads;
+            tally.analytics.duplicates += known.reads;
+            tally.analytics.pending -= known.reads;
         });
-        let new = self.spool.append_both(downloads, reads).await;
-        self.accounts.correct(|tally| {
-            let kept = new.as_ref().copied().unwrap_or_default();
-            let (downloads, reads) = (given.downloads - kept.downloads, given.reads - kept.reads);
-            if let Some(deliveries) = &mut tally.deliveries {
-                deliveries.pending = deliveries.pending.saturating_sub(downloads);
-            }
-            tally.downloads = tally.downloads.saturating_sub(downloads);
-            tally.analytics.pending = tally.analytics.pending.saturating_sub(reads);
-            if new.is_ok() {
-                tally.duplicates += downloads;
-                tally.analytics.duplicates += reads;
-            } else {
-                tally.records = tally.records.saturating_sub(downloads);
-                tally.analytics.events = tally.analytics.events.saturating_sub(reads);
-            }
-        });
-        let new = new?;
         if new.downloads > 0 {
             self.arrived.notify_one();
         }

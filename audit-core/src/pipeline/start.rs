@@ -12,7 +12,7 @@ use crate::client::SetUpError;
 use crate::clock::Clock;
 use crate::config::{AnalyticsConfig, Config, ProcessConfig, Secret};
 use crate::delivery::{self, Delivery};
-use crate::ledger::{self, Ledger, LedgerError, LedgerUrl, Terms};
+use crate::ledger::{self, Ledger, LedgerError, LedgerUrl, Owner, Terms};
 use crate::sink::ogc::{self, Ogc};
 use crate::source::ReadLimits;
 use crate::store::Store;
@@ -55,6 +55,20 @@ pub struct Parts {
     pub spool: Option<crate::spool::Spool>,
 }
 
+impl Parts {
+    /// The name to claim under, where there is one that outlives the process.
+    #[cfg(feature = "spool")]
+    fn owner(&self) -> Option<Owner> {
+        self.spool.as_ref().map(crate::spool::Spool::owner)
+    }
+
+    #[cfg(not(feature = "spool"))]
+    #[allow(clippy::unused_self, reason = "the same call with and without a spool")]
+    fn owner(&self) -> Option<Owner> {
+        None
+    }
+}
+
 impl Pipeline {
     /// Puts the stages together; secrets are fetched, nothing is sent.
     ///
@@ -95,16 +109,13 @@ async fn delivery(
     clock: &Clock,
     parts: Parts,
 ) -> Result<Delivery<Ogc, Stores>, StartError> {
-    let mut settings = delivery::Settings {
+    let settings = delivery::Settings {
         batch_max_records: process.batch_max_records.get(),
         lease: config.terms.lease,
         ambiguous: process.ambiguous,
+        owner: parts.owner(),
         ..delivery::Settings::default()
     };
-    #[cfg(feature = "spool")]
-    if let Some(spool) = &parts.spool {
-        settings.owner = Some(spool.owner());
-    }
     let ledger = Arc::new(ledger(config, config.terms, clock, &parts)?);
     for weakness in ledger.check().await? {
         tracing::warn!(weakness, "ledger");

@@ -9,25 +9,30 @@ pub(super) const BLOCK: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Masks {
     pub(super) quotes: u64,
-    pub(super) backslashes: u64,
-    /// `{`, `}`, `[` and `]`.
+    /// `{`, `}`, `[` and `]`; also `Y`, `y`, `_` and U+007F, none of which JSON has outside of strings.
     pub(super) brackets: u64,
+    /// Whether there is any; [`backslashes`] tells where.
+    pub(super) has_backslash: bool,
 }
 
-/// Masks of `block`.
+/// Masks of `block`: as few operations as will do, since every byte of every file goes through here.
 #[inline]
 pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {
-    let mut masks = Masks::default();
+    let (mut quotes, mut brackets, mut any) = (0, 0, u8x16::splat(0));
     for (nth, lane) in block.as_chunks::<16>().0.iter().enumerate() {
         let bytes = u8x16::new(*lane);
         let bits = |found: u8x16| u64::from(found.to_bitmask()) << (16 * nth);
-        // `[` and `]` differ from `{` and `}` in this bit alone, and no other byte becomes one of them.
-        let folded = bytes | u8x16::splat(0x20);
-        masks.quotes |= bits(bytes.simd_eq(u8x16::splat(b'"')));
-        masks.backslashes |= bits(bytes.simd_eq(u8x16::splat(b'\\')));
-        masks.brackets |= bits(folded.simd_eq(u8x16::splat(b'{')) | folded.simd_eq(u8x16::splat(b'}')));
+        quotes |= bits(bytes.simd_eq(u8x16::splat(b'"')));
+        // The four brackets differ in these three bits alone, and so do the four other bytes named above.
+        brackets |= bits((bytes & u8x16::splat(0b1101_1001)).simd_eq(u8x16::splat(0b0101_1001)));
+        any |= bytes.simd_eq(u8x16::splat(b'\\'));
     }
-    masks
+    Masks { quotes, brackets, has_backslash: any.to_bitmask() != 0 }
+}
+
+/// Where the backslashes of `block` are.
+pub(super) fn backslashes(block: &[u8; BLOCK]) -> u64 {
+    block.iter().enumerate().fold(0, |mask, (at, byte)| mask | u64::from(*byte == b'\\') << at)
 }
 
 /// Each bit becomes the parity of itself and all lower ones: ones from an opening quote to before its closing one.
@@ -43,7 +48,7 @@ mod tests {
     fn slow(block: &[u8; BLOCK]) -> Masks {
         let mask =
             |wanted: &[u8]| (0..BLOCK).filter(|&at| wanted.contains(&block[at])).fold(0, |mask, at| mask | 1 << at);
-        Masks { quotes: mask(b"\""), backslashes: mask(b"\\"), brackets: mask(b"{}[]") }
+        Masks { quotes: mask(b"\""), brackets: mask(b"{}[]Yy_\x7f"), has_backslash: mask(b"\\") != 0 }
     }
 
     #[test]
@@ -54,6 +59,7 @@ mod tests {
                     let mut block = [filler; BLOCK];
                     block[at] = byte;
                     assert_eq!(masks(&block), slow(&block), "{byte} at {at}");
+                    assert_eq!(backslashes(&block) >> at & 1 == 1, byte == b'\\');
                 }
             }
         }

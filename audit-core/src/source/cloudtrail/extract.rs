@@ -92,10 +92,9 @@ impl<'a> Field<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads the record `raw`, an object; what serves analytics alone only when `visits` are wanted.
-    pub(super) fn read(raw: &'a [u8], params: &IdParams, visits: bool) -> Result<Self, SyntaxError> {
+    /// Reads the record before `cursor`, an object; what serves analytics alone only when `visits` are wanted.
+    pub(super) fn read(mut cursor: Cursor<'a>, params: &IdParams, visits: bool) -> Result<Self, SyntaxError> {
         let mut own = Self::default();
-        let mut cursor = Cursor::new(raw);
         cursor.object(|key, value| {
             match &*name_of(key) {
                 b"eventSource" => own.source = Field::read(value)?,
@@ -182,21 +181,20 @@ impl<'a> Request<'a> {
             return Ok(own);
         }
         cursor.object(|key, value| {
-            let Ok(name) = key.text() else {
-                value.skip()?;
-                return Ok(());
-            };
+            let name = name_of(key);
             // An operator may name a parameter like one of these, so each is looked at for its own sake.
-            if let Some(spellings) = params.slot(&mut own.ids, &name) {
+            if let Some(spellings) = params.slot(&mut own.ids, &name)
+                && let Ok(spelling) = key.text()
+            {
                 let field = Field::read(&mut value.clone())?;
                 own.ids_not_utf8 |= field.not_utf8;
-                spellings.offer(name.clone(), field.value);
+                spellings.offer(spelling, field.value);
             }
             match &*name {
-                "X-Amz-Expires" => own.sigv4_expires = Field::read(value)?,
-                "Expires" => own.sigv2_expires = Field::read(value)?,
-                "bucketName" if visits => own.bucket = Field::read(value)?,
-                "key" if visits => own.key = Field::read(value)?,
+                b"X-Amz-Expires" => own.sigv4_expires = Field::read(value)?,
+                b"Expires" => own.sigv2_expires = Field::read(value)?,
+                b"bucketName" if visits => own.bucket = Field::read(value)?,
+                b"key" if visits => own.key = Field::read(value)?,
                 _ => {
                     value.skip()?;
                 }

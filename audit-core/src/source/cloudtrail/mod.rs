@@ -21,8 +21,9 @@ use splitter::{Record, Splitter};
 
 use super::found::{Collector, Found};
 use super::gzip::Text;
-use super::{ObjectError, ReadLimits};
+use super::{ObjectError, ReadLimits, ahead};
 use crate::analytics::Read as Visit;
+use crate::json::Cursor;
 use crate::policy::{MeteringPolicy, QuarantineReason, SkipReason, Verdict};
 use crate::quarantine::Quarantined;
 use crate::redact;
@@ -43,20 +44,22 @@ pub struct LogFile {
 /// # Errors
 /// When the file cannot be read to its end and found good: [`ObjectError::is_transient`] tells whether to try again.
 pub fn read(
-    input: impl Read,
+    input: impl Read + Send,
     origin: &Arc<str>,
     policy: &MeteringPolicy,
     limits: &ReadLimits,
 ) -> Result<Option<LogFile>, ObjectError> {
     let Some(text) = Text::open(input, limits.max_text_bytes)? else { return Ok(None) };
     let filter = Filter::new(limits.visits);
-    let mut splitter = Splitter::new(text, &filter, limits);
-    let mut reader = Reader::new(origin, policy, limits);
-    let mut kept = Vec::new();
-    while let Some(record) = splitter.next(&mut kept)? {
-        reader.take(&record).map_err(ObjectError::Keep)?;
-    }
-    reader.finish(splitter.records()).map(Some)
+    ahead::inflating(text, |text| {
+        let mut splitter = Splitter::new(text, &filter, limits);
+        let mut reader = Reader::new(origin, policy, limits);
+        let mut kept = Vec::new();
+        while let Some(record) = splitter.next(&mut kept)? {
+            reader.take(&record).map_err(ObjectError::Keep)?;
+        }
+        reader.finish(splitter.records()).map(Some)
+    })
 }
 
 /// Reads a single record that came without a file, such as the `detail` of an EventBridge event.
@@ -71,7 +74,9 @@ pub fn read_record(
 ) -> Result<LogFile, ObjectError> {
     let raw = raw.trim_ascii();
     let mut reader = Reader::new(origin, policy, limits);
-    reader.take(&Record { raw, number: 1, wanted: Wanted::Download, passed_over: false }).map_err(ObjectError::Keep)?;
+    reader
+        .take(&Record { raw, quotes: &[], number: 1, wanted: Wanted::Download, passed_over: false })
+        .map_err(ObjectError::Keep)?;
     reader.finish(1)
 }
 
@@ -116,7 +121,8 @@ impl<'p> Reader<'p> {
         if record.passed_over {
             return self.malformed(record, "larger than any record of a download".into());
         }
-        let fields = match Fields::read(record.raw, &self.policy.params, self.visits) {
+        let cursor = Cursor::with_quotes(record.raw, record.quotes);
+        let fields = match Fields::read(cursor, &self.policy.params, self.visits) {
             Ok(fields) => fields,
             Err(error) if record.wanted == Wanted::Download && tolerant::looks_like_presigned_get(record.raw) => {
                 return self.malformed(record, error.to_string());

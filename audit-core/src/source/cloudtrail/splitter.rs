@@ -2,13 +2,11 @@
 //!
 //! What a record holds is not looked at here, only where it ends; around the records the text must be JSON to the letter.
 
-use std::io::Read;
-
 use super::extent::Extent;
 use super::filter::{Filter, OVERLAP_BYTES, Sighting, Wanted};
 use super::window::{More, Window};
 use crate::json::{Cursor, Str, SyntaxError};
-use crate::source::gzip::Text;
+use crate::source::ahead::Pull;
 use crate::source::{ObjectError, ReadLimits};
 
 /// How much is kept of a record too large to be looked into, for whoever has to look at it.
@@ -19,6 +17,8 @@ const KEPT_BYTES: usize = 64 << 10;
 pub(super) struct Record<'a> {
     /// Its text; only the start of it, where it is `passed_over`.
     pub(super) raw: &'a [u8],
+    /// Where its quotes stand, a bit a byte; empty where that is of no use.
+    pub(super) quotes: &'a [u64],
     /// From 1.
     pub(super) number: u64,
     /// What it may be: [`Filter::judge`].
@@ -29,12 +29,14 @@ pub(super) struct Record<'a> {
 
 /// Gives one record after another.
 #[derive(Debug)]
-pub(super) struct Splitter<'f, R: Read> {
-    window: Window<R>,
+pub(super) struct Splitter<'f, T> {
+    window: Window<T>,
     filter: &'f Filter,
     place: Place,
     records: u64,
     found_records: bool,
+    /// Where the quotes of the last value stand.
+    quotes: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,10 +60,10 @@ struct Whole {
     passed_over: Option<(Vec<u8>, Sighting)>,
 }
 
-impl<'f, R: Read> Splitter<'f, R> {
-    pub(super) fn new(text: Text<R>, filter: &'f Filter, limits: &ReadLimits) -> Self {
+impl<'f, T: Pull> Splitter<'f, T> {
+    pub(super) fn new(text: T, filter: &'f Filter, limits: &ReadLimits) -> Self {
         let window = Window::new(text, limits.buffer_bytes, limits.max_record_bytes);
-        Self { window, filter, place: Place::Start, records: 0, found_records: false }
+        Self { window, filter, place: Place::Start, records: 0, found_records: false, quotes: Vec::new() }
     }
 
     /// How many records were given.
@@ -77,11 +79,12 @@ impl<'f, R: Read> Splitter<'f, R> {
         Ok(Some(match whole.passed_over {
             None => {
                 let raw = self.window.value();
-                Record { raw, number, wanted: self.filter.judge(raw, whole.backslash), passed_over: false }
+                let quotes = if whole.backslash { &[][..] } else { &self.quotes };
+                Record { raw, quotes, number, wanted: self.filter.judge(raw, whole.backslash), passed_over: false }
             }
             Some((start, seen)) => {
                 *kept = start;
-                Record { raw: kept, number, wanted: self.filter.judge_seen(seen), passed_over: true }
+                Record { raw: kept, quotes: &[], number, wanted: self.filter.judge_seen(seen), passed_over: true }
             }
         }))
     }
@@ -147,10 +150,10 @@ impl<'f, R: Read> Splitter<'f, R> {
     }
 
     /// Checks the value just followed to the letter.
-    fn grammar<'s, T>(
+    fn grammar<'s, V>(
         &'s self,
-        read: impl FnOnce(&mut Cursor<'s>) -> Result<T, SyntaxError>,
-    ) -> Result<T, ObjectError> {
+        read: impl FnOnce(&mut Cursor<'s>) -> Result<V, SyntaxError>,
+    ) -> Result<V, ObjectError> {
         let mut cursor = Cursor::new(self.window.value());
         read(&mut cursor).and_then(|value| cursor.end().map(|()| value)).map_err(|error| {
             let at = self.window.value_at() + error.at as u64;
@@ -166,9 +169,10 @@ impl<'f, R: Read> Splitter<'f, R> {
         };
         let mut passed_over: Option<(Vec<u8>, Sighting)> = None;
         self.window.start_value();
+        self.quotes.clear();
         loop {
             let (bytes, last) = self.window.rest();
-            let followed = match extent.follow(bytes, last) {
+            let followed = match extent.follow(bytes, last, &mut self.quotes) {
                 Ok(followed) => followed,
                 Err(error) => return Err(self.bad_at(self.window.at() + error.at as u64, error.what)),
             };
