@@ -17,9 +17,9 @@ use crate::tally::Analytics;
 pub(super) const READS: usize = 500;
 /// The most dropped events that are kept for their second try.
 const MOST_DROPPED: usize = 5000;
-/// From this receipt on, a message is no longer failed for its reads alone, so that no metered file becomes a dead letter: queues allow
-/// three receipts or more.
-const LAST_RECEIPT: u64 = 3;
+/// From this receipt on, a message is no longer failed for its reads alone, so that no metered file becomes a dead letter: queues allow two
+/// receipts or more.
+const LAST_RECEIPT: u64 = 2;
 
 /// A read, and the number of its message.
 pub(super) type Sent = (usize, Read);
@@ -106,8 +106,8 @@ impl<'d> Errand<'d> {
     }
 }
 
-/// Enters what became of the reads into `run`: of each message its id and how often it was received. A message of SQS comes again for its
-/// reads a few times at most; after that, nobody would send what is open, and it counts as too late.
+/// Enters what became of the reads into `run`; `messages` are their ids, and how often each was received. A message of SQS comes again for its
+/// reads once at most; after that, nobody would send what is open, and it counts as too late.
 pub(super) fn account(
     run: &mut Run,
     (mut analytics, open): (Analytics, BTreeMap<usize, u64>),
