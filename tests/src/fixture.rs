@@ -157,7 +157,7 @@ pub fn post_of(gets: &[Get]) -> Vec<u8> {
 /// Values one after another, a line each.
 #[must_use]
 pub fn lines(values: &[Value]) -> Vec<u8> {
-    values.iter().map(|value| format!("{value}\n")).collect::<String>().into_bytes()
+    values.iter().flat_map(|value| format!("{value}\n").into_bytes()).collect()
 }
 
 /// One gzip member.

@@ -15,7 +15,9 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Upstreams {
     process: Process,
-    _directory: Directory,
+    directory: Directory,
+    environment: Vec<(String, String)>,
+    arguments: Vec<String>,
     address: String,
     client: reqwest::Client,
 }
@@ -26,14 +28,33 @@ impl Upstreams {
     /// # Errors
     /// When the binary is not built or does not start.
     pub async fn start(environment: &[(&str, &str)]) -> Result<Self> {
+        Self::start_with(environment, &[]).await
+    }
+
+    /// As [`Upstreams::start`], with further arguments.
+    ///
+    /// # Errors
+    /// As [`Upstreams::start`].
+    pub async fn start_with(environment: &[(&str, &str)], arguments: &[&str]) -> Result<Self> {
         let directory = Directory::new()?;
-        let mut server: Command = tools::command(&binary("local-upstreams")?);
-        server.args(["--port", "0"]).envs(environment.iter().copied()).current_dir(directory.path());
-        let mut process = Process::spawn("local-upstreams", server)?;
-        process.ready(START_LIMIT, async |process| address(&process.stdout()).is_some()).await?;
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let process = spawn(&directory, &environment, &arguments, "0").await?;
         let address = address(&process.stdout()).context("local-upstreams: no address on its standard output")?;
         let client = http_client::client(Duration::from_secs(10))?;
-        Ok(Self { process, _directory: directory, address, client })
+        Ok(Self { process, directory, environment, arguments, address, client })
+    }
+
+    /// Starts them again at the same address, killing them first if they still run. Their faults are forgotten.
+    ///
+    /// # Errors
+    /// When they do not start again.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process.kill()?;
+        let port = self.address.rsplit(':').next().unwrap_or_default();
+        self.process = spawn(&self.directory, &self.environment, &self.arguments, port).await?;
+        Ok(())
     }
 
     /// `path` (with its leading `/`) as a URL of the stand-ins.
@@ -78,6 +99,20 @@ impl Upstreams {
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
+}
+
+async fn spawn(
+    directory: &Directory,
+    environment: &[(String, String)],
+    arguments: &[String],
+    port: &str,
+) -> Result<Process> {
+    let mut server: Command = tools::command(&binary("local-upstreams")?);
+    let environment = environment.iter().map(|(name, value)| (name, value));
+    server.args(["--port", port]).args(arguments).envs(environment).current_dir(directory.path());
+    let mut process = Process::spawn("local-upstreams", server)?;
+    process.ready(START_LIMIT, async |process| address(&process.stdout()).is_some()).await?;
+    Ok(process)
 }
 
 /// The first address on this machine that a whole line names.

@@ -79,7 +79,9 @@ impl Receiver {
         let reasons: Vec<_> = reading.quarantined.iter().map(|record| record.reason).collect();
         let quarantined = self.pipeline.quarantine(&origin, reading.quarantined).await;
         quarantined.map_err(|error| NotTaken(error.to_string()))?;
-        reasons.into_iter().for_each(|reason| tally.quarantine(reason));
+        for reason in reasons {
+            tally.quarantine(reason);
+        }
         if matches!(self.durable, Durable::Delivery) {
             self.show(&reading.reads, &mut tally, until).await;
         }

@@ -9,12 +9,11 @@ use super::{Trail, picked};
 /// Changes one field, by its JSON pointer; null stays a null.
 fn with(number: u64, pointer: &str, value: Value) -> Value {
     let mut record = Get::new(number).cloudtrail();
-    match record.pointer_mut(pointer) {
-        Some(field) => *field = value,
-        None => {
-            let (parent, name) = pointer.rsplit_once('/').unwrap();
-            record.pointer_mut(parent).unwrap()[name] = value;
-        }
+    if let Some(field) = record.pointer_mut(pointer) {
+        *field = value;
+    } else {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        record.pointer_mut(parent).unwrap()[name] = value;
     }
     record
 }
