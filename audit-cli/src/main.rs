@@ -1,5 +1,6 @@
 //! `s3audit`: metering records from audit trails, at the command line.
 
+mod doctor;
 mod output;
 mod parse;
 mod progress;
@@ -24,6 +25,8 @@ struct Cli {
 enum Command {
     /// Prints the metering records found in log files
     Parse(parse::Args),
+    /// Tells whether what the programs need is there, with the remedy where it is not
+    Doctor(doctor::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Err(_) => anyhow::bail!(".env: expected lines of NAME=value"),
     }
     match command {
+        Command::Doctor(_) => doctor::run(doctor::settings()?.as_ref()),
         Command::Parse(args) => Ok(parse::run(&args, &parse::Settings::load()?)),
     }
 }

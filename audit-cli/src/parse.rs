@@ -172,6 +172,7 @@ impl<W: Write> Run<W> {
                     print(&download, self.format, &mut self.out)?;
                 }
                 Item::Download(_) => self.tally.duplicates += 1,
+                Item::Read(_) => {}
                 Item::Quarantined(record) => {
                     *self.tally.quarantined.entry(record.reason).or_default() += 1;
                     self.quarantine.write(record, origin).context("--quarantine: cannot write the file")?;

@@ -35,7 +35,7 @@ pub struct Deliveries {
 /// What became of the analytics events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Analytics {
-    /// Reads that count as an event.
+    /// Successful reads of an object's body that were looked at; each ends in exactly one of the numbers below.
     pub events: u64,
     /// Taken by Plausible.
     pub recorded: u64,
@@ -45,7 +45,7 @@ pub struct Analytics {
     pub rejected: u64,
     /// Sent, outcome unknown.
     pub ambiguous: u64,
-    /// Too old to be shown at the right time.
+    /// Too old to be shown at the right time, or nobody would have tried them again before they were; not sent.
     pub too_late: u64,
     /// Left out by the operator's settings.
     pub excluded: u64,
@@ -53,6 +53,15 @@ pub struct Analytics {
     pub duplicates: u64,
     /// Not sent yet; will be tried again.
     pub pending: u64,
+}
+
+impl Analytics {
+    /// Whether every read is accounted for.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        let Self { events, recorded, dropped, rejected, ambiguous, too_late, excluded, duplicates, pending } = *self;
+        events == recorded + dropped + rejected + ambiguous + too_late + excluded + duplicates + pending
+    }
 }
 
 /// The accounting of a run.
@@ -100,6 +109,7 @@ impl Tally {
         let deliveries = self.deliveries.map(|own| own.delivered + own.pending + own.held);
         self.records == self.downloads + skipped + self.duplicates + quarantined
             && deliveries.is_none_or(|deliveries| deliveries == self.downloads)
+            && self.analytics.adds_up()
     }
 }
 
@@ -188,6 +198,8 @@ mod tests {
 
     #[test]
     fn a_lost_record_shows() {
+        let analytics = Analytics { events: 1, ..Analytics::default() };
+        assert!(!Tally { analytics, ..Tally::default() }.adds_up());
         let tally = Tally { records: 1, ..Tally::default() };
         assert!(!tally.adds_up());
     }

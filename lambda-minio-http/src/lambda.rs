@@ -106,7 +106,11 @@ fn messages(payload: &mut Value) -> Option<anyhow::Result<Vec<Received>>> {
         Some(Value::String(text)) => Ok(text),
         _ => Err(anyhow::anyhow!("SQS record: expected {field} as a string")),
     };
-    let received = |record: &mut Value| Ok(Received { id: text(record, "messageId")?, body: text(record, "body")? });
+    let receipts = |record: &Value| record.pointer("/attributes/ApproximateReceiveCount")?.as_str()?.parse().ok();
+    let received = |record: &mut Value| {
+        let receipts = receipts(record).unwrap_or(0);
+        Ok(Received { id: text(record, "messageId")?, receipts, body: text(record, "body")? })
+    };
     Some(records.iter_mut().map(received).collect())
 }
 

@@ -108,7 +108,8 @@ fn analytics_counters(encoder: &mut DescriptorEncoder<'_>, own: Analytics) -> Re
         ("excluded", own.excluded),
         ("duplicate", own.duplicates),
     ];
-    family(encoder, "analytics", "Reads by what became of their analytics event", "outcome", outcomes)
+    family(encoder, "analytics", "Reads by what became of their analytics event", "outcome", outcomes)?;
+    gauge(encoder, "analytics_pending", "Reads whose analytics event is to be sent", own.pending)
 }
 
 fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), Error> {

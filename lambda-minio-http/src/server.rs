@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use audit_core::client::{Client, Connections};
 use audit_core::clock::Clock;
-use audit_core::config::{Config, Environment, Program};
+use audit_core::config::{AnalyticsConfig, Config, Environment, Program};
 use audit_core::logging;
 use audit_core::pipeline::receiver::{Durable, Receiver};
 use audit_core::pipeline::standalone::Standalone;
 use audit_core::pipeline::{Parts, Pipeline};
+use audit_core::sink::plausible::check::{Finding, check};
 use audit_core::spool::Spool;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -58,9 +60,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     })?;
     tracing::info!(address = %listener.local_addr()?, "listening");
 
+    if let Some(analytics) = config.analytics.clone() {
+        tokio::spawn(look_at_plausible(analytics));
+    }
+
     let (stop, stopped) = watch::channel(false);
     let worker_stop = stopped.clone();
-    let worker = tokio::spawn(async move { standalone.run(worker_stop).await });
+    let worker = tokio::spawn(async move {
+        tokio::join!(standalone.run(worker_stop.clone()), standalone.run_analytics(worker_stop));
+    });
     let mut server_stop = stopped;
     let server = axum::serve(listener, router(Arc::new(app)))
         .with_graceful_shutdown(async move {
@@ -76,6 +84,21 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("requests or a delivery were cut off: what was sent and not answered will be held");
     }
     Ok(())
+}
+
+/// Tells in the log what would keep events from the dashboard. Nothing waits for it.
+async fn look_at_plausible(analytics: AnalyticsConfig) {
+    let findings = match Client::new(Connections::Fresh) {
+        Ok(client) => check(&analytics, &client).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match findings {
+        Ok(findings) => findings.into_iter().for_each(|finding| match finding {
+            Finding::Fine(text) | Finding::Note(text) => tracing::info!(text, "analytics"),
+            Finding::Trouble(text) => tracing::warn!(text, "analytics"),
+        }),
+        Err(error) => tracing::warn!(error, "analytics"),
+    }
 }
 
 async fn asked_to_stop() -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! The CloudTrail function: one invocation's log files, read side by side, delivered, and accounted for by message.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -7,13 +8,15 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
 
+use super::errand::{self, Errand, READS};
 use super::object::fetch;
 use super::{Pipeline, settle};
+use crate::analytics::Read;
 use crate::quarantine::Quarantined;
 use crate::record::Download;
 use crate::source::cloudtrail::{self, LogFile};
 use crate::source::found::{Found, Item};
-use crate::tally::{Deliveries, Tally};
+use crate::tally::{Analytics, Deliveries, Tally};
 use crate::trigger::{Reader, TriggerError, Work};
 
 /// Files read at a time: enough to keep network, decompressor and upstream busy at once, few enough to bound memory.
@@ -70,6 +73,8 @@ struct Part {
     tally: Tally,
     api_status: Option<u16>,
     trouble: Option<String>,
+    /// What was found, where there are reads for the dashboard in it.
+    reads: Option<Found>,
 }
 
 impl CloudTrail {
@@ -92,9 +97,9 @@ impl CloudTrail {
         let mut failed = vec![false; invocation.messages.len()];
         let mut parts = JoinSet::new();
         let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
-        let mut ids = Vec::new();
+        let (mut messages, mut reads) = (Vec::new(), Vec::new());
         for (index, message) in invocation.messages.into_iter().enumerate() {
-            ids.push(message.id);
+            messages.push((message.id, message.receipts));
             match message.work {
                 Err(error) => run.fail(&mut failed, index, error.to_string()),
                 Ok(works) => {
@@ -113,6 +118,7 @@ impl CloudTrail {
                 Ok((index, part)) => {
                     run.tally += part.tally;
                     run.api_status = part.api_status.or(run.api_status);
+                    reads.extend(part.reads.map(|found| (index, found)));
                     if let Some(trouble) = part.trouble {
                         run.fail(&mut failed, index, trouble);
                     }
@@ -124,12 +130,16 @@ impl CloudTrail {
                 }
             }
         }
-        let failed_ids = ids.into_iter().zip(failed).filter_map(|(id, failed)| failed.then_some(id));
+        let failed_ids = messages.iter().zip(failed).filter_map(|((id, _), failed)| failed.then(|| id.clone()));
         for id in failed_ids {
             match id {
                 Some(id) => run.failed_messages.push(id),
                 None => run.unnamed_failure = true,
             }
+        }
+        if let Some(dashboard) = self.pipeline.dashboard() {
+            let told = show(Errand::new(dashboard, until), reads).await;
+            errand::account(&mut run, told, &messages);
         }
         Ok(run)
     }
@@ -177,7 +187,15 @@ impl CloudTrail {
             Err(trouble) => return failed(origin, &trouble),
         };
         match self.downloads(found, origin, &mut part, until).await {
-            Ok(()) => part,
+            Ok(mut found) => {
+                if found.reads() > 0 && self.pipeline.shows() {
+                    match found.park() {
+                        Ok(()) => part.reads = Some(found),
+                        Err(error) => tracing::error!(%error, origin, "reads for the dashboard cannot be read back"),
+                    }
+                }
+                part
+            }
             Err(trouble) => failed(origin, &trouble),
         }
     }
@@ -202,12 +220,18 @@ impl CloudTrail {
         Ok(found)
     }
 
-    async fn downloads(&self, mut found: Found, origin: &str, part: &mut Part, until: Instant) -> Result<(), String> {
+    async fn downloads(
+        &self,
+        mut found: Found,
+        origin: &str,
+        part: &mut Part,
+        until: Instant,
+    ) -> Result<Found, String> {
         loop {
             let (items, rest) = next_items(found, self.pipeline.batch_max_records(), download).await?;
             found = rest;
             if items.is_empty() {
-                return Ok(());
+                return Ok(found);
             }
             let Some(report) = self.pipeline.deliver(&items, until).await else {
                 part.tally.records += items.len() as u64;
@@ -227,14 +251,41 @@ impl CloudTrail {
 fn quarantined(item: Item) -> Option<Quarantined> {
     match item {
         Item::Quarantined(record) => Some(record),
-        Item::Download(_) => None,
+        Item::Download(_) | Item::Read(_) => None,
     }
+}
+
+fn read(item: Item) -> Option<Read> {
+    match item {
+        Item::Read(read) => Some(read),
+        Item::Download(_) | Item::Quarantined(_) => None,
+    }
+}
+
+/// Sends the reads of all files, each with the number of its message.
+async fn show(mut errand: Errand<'_>, files: Vec<(usize, Found)>) -> (Analytics, BTreeMap<usize, u64>) {
+    for (message, mut found) in files {
+        loop {
+            match next_items(found, READS, read).await {
+                Ok((reads, _)) if reads.is_empty() => break,
+                Ok((reads, rest)) => {
+                    errand.send(reads.into_iter().map(|read| (message, read)).collect()).await;
+                    found = rest;
+                }
+                Err(error) => {
+                    tracing::error!(error, "reads for the dashboard are lost with their temporary file");
+                    break;
+                }
+            }
+        }
+    }
+    errand.finish().await
 }
 
 fn download(item: Item) -> Option<Download> {
     match item {
         Item::Download(download) => Some(download),
-        Item::Quarantined(_) => None,
+        Item::Quarantined(_) | Item::Read(_) => None,
     }
 }
 

@@ -1,6 +1,10 @@
 //! Where the stages meet: sources, policy, delivery and stores, put together for each program.
 
+#[cfg(feature = "spool")]
+mod analytics_worker;
 pub mod cloudtrail;
+mod dashboard;
+mod errand;
 mod object;
 pub mod queue;
 pub mod receiver;
@@ -14,6 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use dashboard::Dashboard;
 pub use start::{Parts, StartError, secret};
 use stores::Stores;
 
@@ -35,6 +40,8 @@ pub struct Pipeline {
     batch_max_records: usize,
     /// `None`: no metering sink.
     delivery: Option<Delivery<Ogc, Stores>>,
+    /// `None`: no analytics sink.
+    dashboard: Option<Dashboard>,
     stores: Stores,
     clock: Clock,
 }
@@ -62,6 +69,16 @@ impl Pipeline {
     #[must_use]
     pub fn delivers(&self) -> bool {
         self.delivery.is_some()
+    }
+
+    /// Whether there is an analytics sink.
+    #[must_use]
+    pub fn shows(&self) -> bool {
+        self.dashboard.is_some()
+    }
+
+    pub(crate) fn dashboard(&self) -> Option<&Dashboard> {
+        self.dashboard.as_ref()
     }
 
     /// Latency of the resource server.
@@ -96,8 +113,9 @@ impl Pipeline {
     /// # Errors
     /// What is not ready.
     pub async fn ready(&self) -> Result<(), String> {
-        match &self.delivery {
-            Some(delivery) => delivery.ledger().ping().await.map_err(|error| error.to_string()),
+        let ledger = self.delivery.as_ref().map(Delivery::ledger);
+        match ledger.or_else(|| self.dashboard.as_ref().map(Dashboard::ledger)) {
+            Some(ledger) => ledger.ping().await.map_err(|error| error.to_string()),
             None => Ok(()),
         }
     }

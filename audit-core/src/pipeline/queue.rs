@@ -1,12 +1,15 @@
-//! The SQS queue between receiver and deliverer: downloads as messages, and back.
+//! The SQS queue between receiver and deliverer: downloads and reads as messages, and back.
 
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::operation::send_message::SendMessageError;
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
 use super::cloudtrail::Run;
+use super::errand::{self, Errand, READS};
 use super::{Pipeline, settle};
+use crate::analytics::Read;
 use crate::delivery::Outcome;
 use crate::record::Download;
 
@@ -15,8 +18,10 @@ const MESSAGE_BYTES: usize = 240 << 10;
 
 /// What a message holds.
 #[derive(Debug, Serialize, Deserialize)]
-struct Message<D> {
+struct Message<D, R> {
     downloads: D,
+    #[serde(default)]
+    reads: R,
 }
 
 /// A queue to send to.
@@ -44,13 +49,12 @@ impl Queue {
         Self { sqs, url }
     }
 
-    /// Sends downloads in as few messages as they fit in; durable when this returns.
+    /// Sends downloads, and reads for the dashboard, in as few messages as they fit in; durable when this returns.
     ///
     /// # Errors
     /// When one of them was not taken; others may have been, and come twice then, which the ledger sorts out.
-    pub async fn send(&self, downloads: &[Download]) -> Result<(), QueueError> {
-        for part in parts(downloads)? {
-            let body = serde_json::to_string(&Message { downloads: part })?;
+    pub async fn send(&self, downloads: &[Download], reads: &[Read]) -> Result<(), QueueError> {
+        for body in bodies(downloads, reads)? {
             let sent = self.sqs.send_message().queue_url(&self.url).message_body(body).send().await;
             sent.map_err(|error| QueueError::Sqs(advice(&error)))?;
         }
@@ -67,24 +71,28 @@ impl Queue {
     }
 }
 
-/// Cuts downloads into runs that fit into one message each.
-fn parts(downloads: &[Download]) -> Result<Vec<&[Download]>, QueueError> {
-    let mut parts = Vec::new();
-    let (mut rest, mut taken, mut bytes) = (downloads, 0, 0);
-    for download in downloads {
-        let size = serde_json::to_vec(download)?.len() + 1;
-        if taken > 0 && bytes + size > MESSAGE_BYTES {
-            let (part, behind) = rest.split_at(taken);
-            parts.push(part);
-            (rest, taken, bytes) = (behind, 0, 0);
+/// The messages: downloads, then reads, a new message wherever the next item does not fit in.
+fn bodies(downloads: &[Download], reads: &[Read]) -> Result<Vec<String>, QueueError> {
+    let downloads = downloads.iter().map(|own| (to_raw_value(own), true));
+    let reads = reads.iter().map(|own| (to_raw_value(own), false));
+    let mut bodies = Vec::new();
+    let (mut message, mut bytes) = (Message { downloads: Vec::new(), reads: Vec::new() }, 0);
+    for (item, is_download) in downloads.chain(reads) {
+        let item: Box<RawValue> = item?;
+        let size = item.get().len() + 1;
+        if bytes > 0 && bytes + size > MESSAGE_BYTES {
+            bodies.push(serde_json::to_string(&message)?);
+            message.downloads.clear();
+            message.reads.clear();
+            bytes = 0;
         }
-        taken += 1;
         bytes += size;
+        if is_download { &mut message.downloads } else { &mut message.reads }.push(item);
     }
-    if !rest.is_empty() {
-        parts.push(rest);
+    if bytes > 0 {
+        bodies.push(serde_json::to_string(&message)?);
     }
-    Ok(parts)
+    Ok(bodies)
 }
 
 /// One message of the queue, as SQS gives it to the deliverer.
@@ -92,31 +100,59 @@ fn parts(downloads: &[Download]) -> Result<Vec<&[Download]>, QueueError> {
 pub struct Received {
     /// `messageId`.
     pub id: String,
+    /// `attributes.ApproximateReceiveCount`: how often it has been handed out, this time included.
+    pub receipts: u64,
     /// `body`.
     pub body: String,
 }
 
-/// Delivers the messages' downloads together and tells which messages must come again.
+/// Delivers the messages' downloads together, then sends their reads, and tells which messages must come again.
 pub async fn deliver(pipeline: &Pipeline, messages: Vec<Received>, until: Instant) -> Run {
     let mut run = Run { from_sqs: true, ..Run::default() };
-    let (mut downloads, mut ends) = (Vec::new(), Vec::new());
-    for message in messages {
-        match serde_json::from_str::<Message<Vec<Download>>>(&message.body) {
+    let (mut downloads, mut reads, mut ends, mut ids) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (number, message) in messages.into_iter().enumerate() {
+        match serde_json::from_str::<Message<Vec<Download>, Vec<Read>>>(&message.body) {
             Ok(own) => {
                 downloads.extend(own.downloads);
-                ends.push((message.id, downloads.len()));
+                reads.extend(own.reads.into_iter().map(|read| (number, read)));
+                ends.push((message.id.clone(), downloads.len()));
             }
             // Not ours: it ends in the dead-letter queue, where a person finds it.
             Err(error) => {
                 run.troubles.push(format!("message {}: expected downloads from the receiver: {error}", message.id));
-                run.failed_messages.push(message.id);
+                run.failed_messages.push(message.id.clone());
             }
         }
+        ids.push((Some(message.id), message.receipts));
     }
-    let Some(report) = pipeline.deliver(&downloads, until).await else {
+    meter(pipeline, &downloads, ends, &mut run, until).await;
+    match pipeline.dashboard() {
+        Some(dashboard) => {
+            let mut errand = Errand::new(dashboard, until);
+            while !reads.is_empty() {
+                let rest = reads.split_off(reads.len().min(READS));
+                errand.send(std::mem::replace(&mut reads, rest)).await;
+            }
+            errand::account(&mut run, errand.finish().await, &ids);
+        }
+        // The sink was switched off since.
+        None => {
+            run.tally.analytics.events = reads.len() as u64;
+            run.tally.analytics.excluded = reads.len() as u64;
+        }
+    }
+    run
+}
+
+/// Delivers the downloads of messages that end at `ends`.
+async fn meter(pipeline: &Pipeline, downloads: &[Download], ends: Vec<(String, usize)>, run: &mut Run, until: Instant) {
+    if !pipeline.delivers() && downloads.is_empty() {
+        return;
+    }
+    let Some(report) = pipeline.deliver(downloads, until).await else {
         run.troubles.push("PROCESS_API_URL: expected a URL, as there are downloads to deliver".to_owned());
         run.failed_messages.extend(ends.into_iter().map(|(id, _)| id));
-        return run;
+        return;
     };
     settle::count(&mut run.tally, &report);
     run.api_status = report.last_status;
@@ -133,7 +169,6 @@ pub async fn deliver(pipeline: &Pipeline, messages: Vec<Received>, until: Instan
     if settle::any_pending(&report) {
         run.troubles.push(report.trouble.unwrap_or_else(|| "not delivered yet".to_owned()));
     }
-    run
 }
 
 fn advice(error: &aws_sdk_sqs::error::SdkError<SendMessageError>) -> String {

@@ -1,6 +1,7 @@
 //! The receiver: a POST's entries, read, made durable, and accounted for, before it is answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -9,13 +10,18 @@ use uuid::Uuid;
 use super::queue::Queue;
 #[cfg(feature = "spool")]
 use super::standalone::Standalone;
-use super::{Pipeline, settle};
+use super::{Pipeline, dashboard, settle};
+use crate::analytics::Read;
 use crate::record::Download;
+use crate::sink::plausible::AnalyticsOutcome;
 use crate::source::minio::{self, Reading};
-use crate::tally::Tally;
+use crate::tally::{Analytics, Deliveries, Tally};
 
 /// Bodies above this are read on a thread of their own, so that they do not hold up other requests.
 const QUICK_BYTES: usize = 128 << 10;
+
+/// How long a sender waits for the dashboard where nothing keeps reads.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// What makes entries durable.
 #[derive(Debug)]
@@ -65,57 +71,95 @@ impl Receiver {
         let origin: Arc<str> = format!("request:{id}").into();
         let reading = self.read(body, Arc::clone(&origin)).await?;
         let mut tally = Tally::default();
+        let kept = self.keep(&reading.downloads, &reading.reads, until).await?;
         tally.objects.skipped = reading.probes;
         for (&reason, &records) in &reading.skipped {
             tally.skip(reason, records);
         }
-        let kept = self.keep(reading.downloads, until).await?;
         let reasons: Vec<_> = reading.quarantined.iter().map(|record| record.reason).collect();
         let quarantined = self.pipeline.quarantine(&origin, reading.quarantined).await;
         quarantined.map_err(|error| NotTaken(error.to_string()))?;
         for reason in reasons {
             tally.quarantine(reason);
         }
+        if matches!(self.durable, Durable::Delivery) {
+            self.show(&reading.reads, &mut tally, until).await;
+        }
         #[cfg(feature = "spool")]
         if let Durable::Spool(standalone) = &self.durable {
-            standalone.accounts().add(tally.clone());
+            // What was kept is in the accounts already.
+            let mut rest = tally.clone();
+            if !self.pipeline.delivers() {
+                rest.records += kept.records;
+                rest.downloads += kept.downloads;
+            }
+            standalone.accounts().add(rest);
         }
         tally += kept;
         Ok(tally)
     }
 
     async fn read(&self, body: Bytes, origin: Arc<str>) -> Result<Reading, NotTaken> {
+        let visits = self.pipeline.shows();
         if body.len() <= QUICK_BYTES {
-            return Ok(minio::read(&body, &origin, self.pipeline.policy()));
+            return Ok(minio::read_for(&body, &origin, self.pipeline.policy(), visits));
         }
         let policy = self.pipeline.policy().clone();
-        let read = tokio::task::spawn_blocking(move || minio::read(&body, &origin, &policy));
+        let read = tokio::task::spawn_blocking(move || minio::read_for(&body, &origin, &policy, visits));
         read.await.map_err(|error| NotTaken(format!("the reader broke: {error}")))
     }
 
-    async fn keep(&self, downloads: Vec<Download>, until: Instant) -> Result<Tally, NotTaken> {
+    /// Makes downloads and reads durable, and tells the numbers.
+    async fn keep(&self, downloads: &[Download], reads: &[Read], until: Instant) -> Result<Tally, NotTaken> {
         let count = downloads.len() as u64;
+        let not_taken = |error: &dyn std::fmt::Display| NotTaken(error.to_string());
         let mut tally = Tally { records: count, downloads: count, ..Tally::default() };
+        // Behind a queue the deliverer has the sink; the receiver needs none of its own, unless it is for analytics alone.
+        let queued = matches!(self.durable, Durable::Queue(_)) && !self.pipeline.shows();
+        let metered = self.pipeline.delivers() || queued;
+        if metered {
+            tally.deliveries = Some(Deliveries { pending: count, ..Deliveries::default() });
+        }
+        let downloads = if metered { downloads } else { &[] };
         match &self.durable {
-            // The deliverer has the sink; the receiver needs none of its own.
             Durable::Queue(queue) => {
-                queue.send(&downloads).await.map_err(|error| NotTaken(error.to_string()))?;
-                tally.deliveries.get_or_insert_default().pending = count;
+                queue.send(downloads, reads).await.map_err(|error| not_taken(&error))?;
+                tally.analytics.events = reads.len() as u64;
+                tally.analytics.pending = reads.len() as u64;
             }
             #[cfg(feature = "spool")]
             Durable::Spool(standalone) => {
-                tally = standalone.append(&downloads).await.map_err(|error| NotTaken(error.to_string()))?;
+                let new = standalone.append(downloads, reads).await.map_err(|error| not_taken(&error))?;
+                if let Some(deliveries) = &mut tally.deliveries {
+                    deliveries.pending = new.downloads;
+                    tally.downloads = new.downloads;
+                    tally.duplicates = count - new.downloads;
+                }
+                let events = reads.len() as u64;
+                tally.analytics =
+                    Analytics { events, pending: new.reads, duplicates: events - new.reads, ..Analytics::default() };
             }
             Durable::Delivery => {
-                let Some(report) = self.pipeline.deliver(&downloads, until).await else { return Ok(tally) };
+                let Some(report) = self.pipeline.deliver(downloads, until).await else { return Ok(tally) };
                 if settle::any_pending(&report) {
                     return Err(NotTaken(report.trouble.unwrap_or_else(|| "not delivered yet".to_owned())));
                 }
-                tally.deliveries.get_or_insert_default().pending = count;
                 settle::settle(&mut tally, &report.outcomes);
             }
         }
         Ok(tally)
+    }
+
+    /// Sends reads that nothing keeps: as many as go within a moment, for the sender waits. Nobody tries the others again.
+    async fn show(&self, reads: &[Read], tally: &mut Tally, until: Instant) {
+        let Some(dashboard) = self.pipeline.dashboard().filter(|_| !reads.is_empty()) else { return };
+        let outcomes = dashboard.send(reads, until.min(Instant::now() + MOMENT)).await;
+        let analytics = &mut tally.analytics;
+        dashboard::count(analytics, &outcomes);
+        let dropped = outcomes.iter().filter(|outcome| **outcome == AnalyticsOutcome::DroppedOnce).count() as u64;
+        analytics.dropped += dropped;
+        analytics.too_late += analytics.pending - dropped;
+        analytics.pending = 0;
     }
 
     /// Whether entries would be made durable now.

@@ -6,15 +6,17 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
+use super::analytics_worker::AnalyticsWorker;
 use super::{Pipeline, settle};
+use crate::analytics::Read;
 use crate::clock::Clock;
 use crate::delivery::{Outcome, Seen};
 use crate::logging;
 use crate::policy::QuarantineReason;
 use crate::quarantine::Quarantined;
 use crate::record::Download;
-use crate::spool::{Item, Sink, Spool, SpoolError, Stats};
-use crate::tally::{Accounts, Deliveries, Tally};
+use crate::spool::{Item, New, Sink, Spool, SpoolError, Stats};
+use crate::tally::{Accounts, Analytics, Deliveries, Tally};
 
 /// Entries that arrive within this of the first go into its batch.
 const LINGER: Duration = Duration::from_millis(50);
@@ -31,6 +33,7 @@ pub struct Standalone {
     spool: Spool,
     accounts: Accounts,
     arrived: Notify,
+    reads_arrived: Notify,
     clock: Clock,
 }
 
@@ -42,10 +45,12 @@ impl Standalone {
         let accounts = Accounts::default();
         let mut tally = Tally { records: left, downloads: left, ..Tally::default() };
         if pipeline.delivers() {
-            tally.deliveries = Some(Deliveries { pending: left, ..Deliveries::default() });
+            tally.deliveries = Some(Deliveries { pending: left, ..Default::default() });
         }
+        let reads = spool.stats(Sink::Analytics).entries;
+        tally.analytics = Analytics { events: reads, pending: reads, ..Analytics::default() };
         accounts.add(tally);
-        Self { pipeline, spool, accounts, arrived: Notify::new(), clock }
+        Self { pipeline, spool, accounts, arrived: Notify::new(), reads_arrived: Notify::new(), clock }
     }
 
     /// The accounts since start.
@@ -74,33 +79,64 @@ impl Standalone {
         self.spool.ping().await.map_err(|error| format!("spool: {error}"))
     }
 
-    /// Appends downloads durably; those that are waiting or dealt with already are duplicates.
-    ///
-    /// They are in the accounts before they are in the spool: the worker may have delivered them before `append` is back.
-    pub(super) async fn append(&self, downloads: &[Download]) -> Result<Tally, SpoolError> {
-        let count = downloads.len() as u64;
-        let mut tally = Tally { records: count, downloads: count, ..Tally::default() };
-        if !self.pipeline.delivers() || count == 0 {
-            self.accounts.add(tally.clone());
-            return Ok(tally);
+    /// Appends downloads and reads durably, with one flush, and answers how many are new; the others are waiting or dealt with
+    /// already. What it did is in the accounts when it returns, and also when nobody waits for it any more.
+    pub(super) async fn append(self: &Arc<Self>, downloads: &[Download], reads: &[Read]) -> Result<New, SpoolError> {
+        if downloads.is_empty() && reads.is_empty() {
+            return Ok(New::default());
         }
-        tally.deliveries = Some(Deliveries { pending: count, ..Deliveries::default() });
-        let items: Result<Vec<_>, _> = downloads.iter().map(Item::metering).collect();
-        let items = items.map_err(|error| SpoolError::Failed(error.to_string()))?;
-        self.accounts.add(tally.clone());
-        match self.spool.append(items).await {
-            Ok(new) => {
-                let duplicates = |tally: &mut Tally| settle::settle_many(tally, Outcome::Duplicate, count - new);
-                self.accounts.correct(duplicates);
-                duplicates(&mut tally);
-                self.arrived.notify_one();
-                Ok(tally)
-            }
+        let encoded = |error: serde_json::Error| SpoolError::Failed(error.to_string());
+        let downloads: Result<Vec<_>, _> = downloads.iter().map(Item::metering).collect();
+        let reads: Result<Vec<_>, _> = reads.iter().map(Item::analytics).collect();
+        let (downloads, reads) = (downloads.map_err(encoded)?, reads.map_err(encoded)?);
+        let own = Arc::clone(self);
+        let appended = tokio::spawn(async move { own.append_items(downloads, reads).await }).await;
+        appended.map_err(|error| SpoolError::Failed(error.to_string()))?
+    }
+
+    /// The accounts have all as pending before a worker can see any, or it would settle what nobody has counted.
+    async fn append_items(&self, downloads: Vec<Item>, reads: Vec<Item>) -> Result<New, SpoolError> {
+        let given = New { downloads: downloads.len() as u64, reads: reads.len() as u64 };
+        let mut waiting = Tally { records: given.downloads, downloads: given.downloads, ..Tally::default() };
+        if given.downloads > 0 {
+            waiting.deliveries = Some(Deliveries { pending: given.downloads, ..Deliveries::default() });
+        }
+        waiting.analytics = Analytics { events: given.reads, pending: given.reads, ..Analytics::default() };
+        self.accounts.add(waiting);
+        let new = match self.spool.append_both(downloads, reads).await {
+            Ok(new) => new,
             Err(error) => {
-                self.accounts.correct(|tally| settle::forget(tally, count));
-                Err(error)
+                self.accounts.correct(|tally| {
+                    if given.downloads > 0 {
+                        settle::forget(tally, given.downloads);
+                    }
+                    tally.analytics.events -= given.reads;
+                    tally.analytics.pending -= given.reads;
+                });
+                return Err(error);
             }
+        };
+        let known = New { downloads: given.downloads - new.downloads, reads: given.reads - new.reads };
+        self.accounts.correct(|tally| {
+            if known.downloads > 0 {
+                settle::settle_many(tally, Outcome::Duplicate, known.downloads);
+            }
+            tally.analytics.duplicates += known.reads;
+            tally.analytics.pending -= known.reads;
+        });
+        if new.downloads > 0 {
+            self.arrived.notify_one();
         }
+        if new.reads > 0 {
+            self.reads_arrived.notify_one();
+        }
+        Ok(new)
+    }
+
+    /// Sends reads to the dashboard until `stop` turns true.
+    pub async fn run_analytics(&self, stop: watch::Receiver<bool>) {
+        let Self { pipeline, spool, accounts, reads_arrived, clock, .. } = self;
+        AnalyticsWorker { pipeline, spool, accounts, arrived: reads_arrived, clock }.run(stop).await;
     }
 
     /// Delivers until `stop` turns true, then finishes the batch under way.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::dashboard::Dashboard;
 use super::{Pipeline, Stores};
 use crate::aws::AwsSettings;
 use crate::client::SetUpError;
 use crate::clock::Clock;
-use crate::config::{Config, ProcessConfig, Secret};
+use crate::config::{AnalyticsConfig, Config, ProcessConfig, Secret};
 use crate::delivery::{self, Delivery};
-use crate::ledger::{self, Ledger, LedgerError, LedgerUrl, Owner};
+use crate::ledger::{self, Ledger, LedgerError, LedgerUrl, Owner, Terms};
 use crate::sink::ogc::{self, Ogc};
 use crate::source::ReadLimits;
 use crate::store::Store;
@@ -33,6 +34,9 @@ pub enum StartError {
         /// Why, and what to mend.
         reason: String,
     },
+    /// The analytics sink cannot be set up.
+    #[error("analytics: {0}")]
+    Analytics(String),
     /// A lease shorter than an invocation.
     #[error("LEASE_SECONDS: expected more than the function's timeout ({} s are left, the lease is {} s)", left.as_secs(), lease.as_secs())]
     Lease {
@@ -74,15 +78,24 @@ impl Pipeline {
         let aws = &config.aws;
         let store = |place| Store::open(place, || aws.in_own_region().s3(), clock.clone());
         let stores = Stores { quarantine: store(&config.quarantine), held: store(&config.held) };
+        let dashboard = match &config.analytics {
+            Some(analytics) => Some(dashboard(config, analytics, &stores, clock, &parts).await?),
+            None => None,
+        };
         let delivery = match &config.process {
             Some(process) => Some(delivery(config, process, &stores, clock, parts).await?),
             None => None,
         };
         Ok(Self {
             policy: config.metering.clone(),
-            limits: ReadLimits { max_text_bytes: config.max_decompressed_bytes, ..ReadLimits::default() },
+            limits: ReadLimits {
+                max_text_bytes: config.max_decompressed_bytes,
+                visits: dashboard.is_some(),
+                ..ReadLimits::default()
+            },
             batch_max_records: config.process.as_ref().map_or(1000, |process| process.batch_max_records.get()),
             delivery,
+            dashboard,
             stores,
             clock: clock.clone(),
         })
@@ -103,7 +116,7 @@ async fn delivery(
         owner: parts.owner(),
         ..delivery::Settings::default()
     };
-    let ledger = Arc::new(ledger(config, clock, parts)?);
+    let ledger = Arc::new(ledger(config, config.terms, clock, &parts)?);
     for weakness in ledger.check().await? {
         tracing::warn!(weakness, "ledger");
     }
@@ -122,15 +135,33 @@ async fn delivery(
     Ok(Delivery::new(ogc, ledger, stores.clone(), settings, clock.clone()))
 }
 
-fn ledger(config: &Config, clock: &Clock, parts: Parts) -> Result<Ledger, LedgerError> {
+async fn dashboard(
+    config: &Config,
+    analytics: &AnalyticsConfig,
+    stores: &Stores,
+    clock: &Clock,
+    parts: &Parts,
+) -> Result<Dashboard, StartError> {
+    let ledger = ledger(config, analytics.terms(config.terms.lease), clock, parts)?;
+    // Metering checks the store for both.
+    if config.process.is_none() {
+        for weakness in ledger.check().await? {
+            tracing::warn!(weakness, "ledger");
+        }
+    }
+    Dashboard::new(analytics.clone(), ledger, stores.clone(), clock.clone())
+        .map_err(|error| StartError::Analytics(error.to_string()))
+}
+
+fn ledger(config: &Config, terms: Terms, clock: &Clock, parts: &Parts) -> Result<Ledger, LedgerError> {
     let stores = ledger::Stores {
         dynamodb: matches!(config.ledger, LedgerUrl::DynamoDb(_)).then(|| config.aws.dynamodb()),
         #[cfg(feature = "spool")]
-        spool: parts.spool,
+        spool: parts.spool.clone(),
     };
     #[cfg(not(feature = "spool"))]
     let Parts {} = parts;
-    Ledger::open(&config.ledger, config.terms, clock.clone(), stores)
+    Ledger::open(&config.ledger, terms, clock.clone(), stores)
 }
 
 /// The secret itself, fetched where only its ARN is configured.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tempfile::SpooledTempFile;
 
+use crate::analytics::Read as Visit;
 use crate::quarantine::Quarantined;
 use crate::record::{Download, MeteringRecord};
 
@@ -21,6 +22,8 @@ pub enum Item {
     Download(Download),
     /// A record to quarantine.
     Quarantined(Quarantined),
+    /// A read for the dashboard, billed or not.
+    Read(Visit),
 }
 
 /// An item as it waits: the origin, which all share, left out.
@@ -28,6 +31,7 @@ pub enum Item {
 enum Frame<'a> {
     Download { identity: Cow<'a, str>, record: Cow<'a, MeteringRecord>, number: u64 },
     Quarantined(Cow<'a, Quarantined>),
+    Read(Cow<'a, Visit>),
 }
 
 /// Takes what is found while an object is being read.
@@ -38,6 +42,7 @@ pub struct Collector {
     frame: Vec<u8>,
     downloads: u64,
     quarantined: u64,
+    reads: u64,
 }
 
 impl Collector {
@@ -50,6 +55,7 @@ impl Collector {
             frame: Vec::new(),
             downloads: 0,
             quarantined: 0,
+            reads: 0,
         }
     }
 
@@ -75,6 +81,15 @@ impl Collector {
         self.keep(&Frame::Quarantined(Cow::Borrowed(record)))
     }
 
+    /// Keeps a read for the dashboard.
+    ///
+    /// # Errors
+    /// When the temporary file cannot be written.
+    pub fn read(&mut self, read: &Visit) -> io::Result<()> {
+        self.reads += 1;
+        self.keep(&Frame::Read(Cow::Borrowed(read)))
+    }
+
     fn keep(&mut self, frame: &Frame<'_>) -> io::Result<()> {
         let bytes = std::mem::take(&mut self.frame);
         self.frame = postcard::to_extend(frame, bytes).map_err(io::Error::other)?;
@@ -97,7 +112,8 @@ impl Collector {
             frame: self.frame,
             downloads: self.downloads,
             quarantined: self.quarantined,
-            left: self.downloads + self.quarantined,
+            reads: self.reads,
+            left: self.downloads + self.quarantined + self.reads,
         })
     }
 }
@@ -110,6 +126,7 @@ pub struct Found {
     frame: Vec<u8>,
     downloads: u64,
     quarantined: u64,
+    reads: u64,
     left: u64,
 }
 
@@ -126,14 +143,29 @@ impl Found {
         self.quarantined
     }
 
+    /// How many reads are for the dashboard.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.reads
+    }
+
     /// Starts over with the first item.
     ///
     /// # Errors
     /// When the temporary file cannot be read.
     pub fn rewind(&mut self) -> io::Result<()> {
         self.frames.rewind()?;
-        self.left = self.downloads + self.quarantined;
+        self.left = self.downloads + self.quarantined + self.reads;
         Ok(())
+    }
+
+    /// Starts over with the first item, and waits on disk rather than in memory.
+    ///
+    /// # Errors
+    /// When the temporary file cannot be written.
+    pub fn park(&mut self) -> io::Result<()> {
+        self.rewind()?;
+        self.frames.get_mut().roll()
     }
 
     fn read(&mut self) -> io::Result<Item> {
@@ -149,6 +181,7 @@ impl Found {
                 number,
             }),
             Frame::Quarantined(record) => Item::Quarantined(record.into_owned()),
+            Frame::Read(read) => Item::Read(read.into_owned()),
         })
     }
 }
@@ -207,12 +240,14 @@ mod tests {
                 collector.download(&download(number)).unwrap();
             }
             collector.quarantined(&broken).unwrap();
+            collector.read(&crate::analytics::samples::read()).unwrap();
             collector.download(&download(3000)).unwrap();
             let found = collector.finish().unwrap();
-            assert_eq!((found.downloads(), found.quarantined()), (3001, 1));
+            assert_eq!((found.downloads(), found.quarantined(), found.reads()), (3001, 1, 1));
             let items: Vec<Item> = found.map(Result::unwrap).collect();
             let mut expected: Vec<Item> = (0..3001).map(|number| Item::Download(download(number))).collect();
             expected.insert(3000, Item::Quarantined(broken));
+            expected.insert(3001, Item::Read(crate::analytics::samples::read()));
             assert!(items == expected, "{memory_bytes}");
         }
     }

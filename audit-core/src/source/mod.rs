@@ -55,6 +55,8 @@ pub struct ReadLimits {
     pub max_record_bytes: usize,
     /// What was found waits in memory up to this many bytes, beyond that in a temporary file.
     pub found_memory_bytes: usize,
+    /// Whether every read of an object's body is looked for, and not only those that may be billed: for analytics.
+    pub visits: bool,
 }
 
 impl Default for ReadLimits {
@@ -64,6 +66,7 @@ impl Default for ReadLimits {
             buffer_bytes: 512 << 10,
             max_record_bytes: 8 << 20,
             found_memory_bytes: 1 << 20,
+            visits: false,
         }
     }
 }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::schema::{CONFIRMED, HELD};
 use super::stats::Change;
 use super::{Sink, Spool, SpoolError};
+use crate::analytics::Read;
 use crate::record::{Download, Key};
 
 /// The bodies that one reading takes into memory.
@@ -22,6 +23,15 @@ pub struct Item {
     pub body: Vec<u8>,
 }
 
+/// How many of the entries given to both queues were new.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct New {
+    /// For metering.
+    pub downloads: u64,
+    /// For analytics.
+    pub reads: u64,
+}
+
 impl Item {
     /// A download to be metered, as JSON: a spool outlives the version that wrote it.
     ///
@@ -29,6 +39,17 @@ impl Item {
     /// When it cannot be encoded.
     pub fn metering(download: &Download) -> Result<Self, serde_json::Error> {
         Ok(Self { sink: Sink::Metering, key: Some(download.key()), body: serde_json::to_vec(download)? })
+    }
+
+    /// A read for the dashboard, as JSON. Copies of a record wait once; an audit entry and its notification wait both, since one tells more than
+    /// the other, and the sink sees that they are one read.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub fn analytics(read: &Read) -> Result<Self, serde_json::Error> {
+        let name = |identity: &String| format!("waits:{}:{identity}", read.bytes.is_some());
+        let key = read.identity.as_ref().map(|identity| Key::new("analytics", read.backend, &name(identity)));
+        Ok(Self { sink: Sink::Analytics, key, body: serde_json::to_vec(read)? })
     }
 }
 

@@ -25,7 +25,7 @@ mod tests;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use entries::Item;
+pub use entries::{Item, New};
 pub use error::SpoolError;
 use rusqlite::Connection;
 pub use stats::Stats;
@@ -118,6 +118,19 @@ impl Spool {
     pub async fn append(&self, items: Vec<Item>) -> Result<u64, SpoolError> {
         let at = self.0.clock.now().as_millisecond();
         let write = move |db: &Connection, change: &mut Change| entries::insert(db, &items, at, change);
+        self.0.writer.run(Flush::Appends, write).await
+    }
+
+    /// As [`append`](Self::append), for both queues at once: one flush, all or none of both.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub async fn append_both(&self, metering: Vec<Item>, analytics: Vec<Item>) -> Result<New, SpoolError> {
+        let at = self.0.clock.now().as_millisecond();
+        let write = move |db: &Connection, change: &mut Change| {
+            let downloads = entries::insert(db, &metering, at, change)?;
+            Ok(New { downloads, reads: entries::insert(db, &analytics, at, change)? })
+        };
         self.0.writer.run(Flush::Appends, write).await
     }
 

@@ -25,6 +25,8 @@ pub struct Invocation {
 pub struct Message {
     /// SQS's `messageId`; `None` for all other ways in.
     pub id: Option<String>,
+    /// How often SQS has handed it out, this time included; 0 for all other ways in, or where that is not told.
+    pub receipts: u64,
     /// What to read; an error fails this message alone.
     pub work: Result<Vec<Work>, TriggerError>,
 }
@@ -143,13 +145,14 @@ impl Reader<'_> {
                     };
                     Message {
                         id: None,
+                        receipts: 0,
                         work: sns_message(own).and_then(|text| self.nested("SNS message", &text, &origin, 1)),
                     }
                 };
                 (notifications.iter().enumerate().map(read).collect(), false)
             }
             alone @ (Shape::Test | Shape::Objects(_) | Shape::Records(_) | Shape::Logs(_) | Shape::SnsEnvelope(_)) => {
-                (vec![Message { id: None, work: Ok(self.work(alone, self.request_id, 0)?) }], false)
+                (vec![Message { id: None, receipts: 0, work: Ok(self.work(alone, self.request_id, 0)?) }], false)
             }
         };
         Ok(Invocation { messages, from_sqs })
@@ -163,7 +166,9 @@ impl Reader<'_> {
             (_, None) => Err(field("body to be a string")),
             (Some(id), Some(body)) => self.nested("SQS message body", &body, id, 1),
         };
-        Message { id, work }
+        let receipts = message.object("attributes").and_then(|own| own.string("ApproximateReceiveCount"));
+        let receipts = receipts.and_then(|count| count.parse().ok()).unwrap_or(0);
+        Message { id, receipts, work }
     }
 
     fn nested(&self, within: &'static str, text: &str, id: &str, depth: usize) -> Result<Vec<Work>, TriggerError> {

@@ -63,6 +63,9 @@ async fn main() -> Result<()> {
     print_rows(&rows)?;
     check(&answer, &metrics, &rows)?;
 
+    step("The dashboard: events that Plausible recorded, by method and region");
+    print_events(&upstreams.get("/_dev/events").await?, &answer, &metrics)?;
+
     step("Where to look next");
     say("README.md            deploying to AWS, running beside MinIO, what happens when things fail");
     say("samples/             what went in; quarantined records are told with their reasons above");
@@ -99,7 +102,7 @@ impl Storage {
     }
 }
 
-/// The variables of the metering sink, as `local-upstreams` has its defaults.
+/// The variables of both sinks, as `local-upstreams` has its defaults.
 fn sink(upstreams: &Upstreams, place: &Path) -> Vec<(&'static str, String)> {
     vec![
         ("AUTH_URL", upstreams.url("/auth/v1/token")),
@@ -111,6 +114,10 @@ fn sink(upstreams: &Upstreams, place: &Path) -> Vec<(&'static str, String)> {
         ("PROCESS_API_URL", upstreams.url(PROCESS)),
         ("QUARANTINE", place.join("quarantine").display().to_string()),
         ("HELD", place.join("held").display().to_string()),
+        ("PLAUSIBLE_API_URL", upstreams.url("")),
+        ("PLAUSIBLE_DATA_DOMAIN", "data.example.org".into()),
+        // The samples are old, and events always happen now.
+        ("PLAUSIBLE_MAX_AGE", "36500d".into()),
     ]
 }
 
@@ -154,7 +161,7 @@ impl Receiver {
         loop {
             let text = self.client.get(format!("{}/metrics", self.address)).send().await?.text().await?;
             let metrics = accounts(&text)?;
-            if metrics["pending"] == 0 {
+            if metrics["pending"] == 0 && metrics["analytics_pending"] == 0 {
                 return Ok(metrics);
             }
             if Instant::now() > until {
@@ -172,6 +179,10 @@ fn accounts(text: &str) -> Result<Value> {
         let (name, value) = line.rsplit_once(' ').context("a metric's value")?;
         let name = name.strip_prefix("s3audit_").unwrap_or(name);
         let Ok(value) = value.parse::<u64>() else { continue };
+        if let Some(outcome) = name.strip_prefix("analytics_total{outcome=\"") {
+            tally[format!("analytics_{}", outcome.trim_end_matches("\"}"))] = value.into();
+            continue;
+        }
         match name.split_once("_total{reason=\"").map(|(family, reason)| (family, reason.trim_end_matches("\"}"))) {
             Some((family, reason)) => tally[family][reason] = value.into(),
             None => tally[name.trim_end_matches("_total")] = value.into(),
@@ -227,6 +238,23 @@ fn print_rows(rows: &Value) -> Result<()> {
         let text = |name: &str| group[name].as_str().unwrap_or("?").to_owned();
         say(&format!("{}  {}  {:>5}  {:>12}", text("user_id"), text("collection_id"), group["count"], group["bytes"]));
     }
+    Ok(())
+}
+
+/// What the dashboard would show, and that the programs say the same.
+fn print_events(events: &Value, answer: &Value, metrics: &Value) -> Result<()> {
+    for name in ["by_method", "by_region"] {
+        let counts = events[name].as_object().into_iter().flatten().map(|(value, count)| format!("{value} {count}"));
+        say(&format!("{name}: {}", counts.collect::<Vec<_>>().join(", ")));
+    }
+    let own = &answer["tally"]["analytics"];
+    let parts = ["recorded", "duplicates", "excluded"].map(|part| format!("{} {part}", own[part]));
+    say(&format!("lambda-cloudtrail: {} reads = {}", own["events"], parts.join(" + ")));
+    let downloads = events["recorded"].as_array().into_iter().flatten().filter(|event| event["name"] == "S3 Download");
+    let (shown, recorded) =
+        (downloads.count() as u64, number(metrics, "analytics_recorded")? + number(own, "recorded")?);
+    ensure!(shown == recorded, "{recorded} events were recorded, but the dashboard has {shown}");
+    say(&format!("{recorded} recorded = {shown} events"));
     Ok(())
 }
 

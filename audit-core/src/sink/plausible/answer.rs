@@ -78,7 +78,7 @@ pub(super) fn answer(result: Result<Response, SendError>, now: Timestamp) -> Ans
     }
 }
 
-fn is_dropped(headers: &HeaderMap) -> bool {
+pub(super) fn is_dropped(headers: &HeaderMap) -> bool {
     headers.get(DROPPED).is_some_and(|count| count.as_bytes().trim_ascii() != b"0")
 }
 

@@ -64,6 +64,7 @@ impl PlausibleSink {
             }
             let answer = self.post(event, attempt.until).await;
             drop(place);
+            self.note_state(&answer);
             let (reason, retry_after) = match answer {
                 Answer::Transient { reason, retry_after } => (reason, retry_after),
                 settled @ (Answer::Recorded | Answer::Dropped | Answer::Rejected(_) | Answer::Ambiguous(_)) => {
@@ -73,6 +74,7 @@ impl PlausibleSink {
             match waits.next(retry_after, attempt.until) {
                 Some(at) if !attempt.halted.load(Ordering::Relaxed) => sleep_until(at).await,
                 _ => {
+                    self.down.store(true, Ordering::Relaxed);
                     if !attempt.halted.swap(true, Ordering::Relaxed) {
                         warn!(reason, "plausible takes no events; they wait");
                     }
@@ -80,6 +82,15 @@ impl PlausibleSink {
                     return Ok(Fate::Later);
                 }
             }
+        }
+    }
+
+    /// Remembers over calls whether the server answers.
+    fn note_state(&self, answer: &Answer) {
+        match answer {
+            Answer::Recorded | Answer::Dropped | Answer::Rejected(_) => self.down.store(false, Ordering::Relaxed),
+            Answer::Ambiguous(_) => self.down.store(true, Ordering::Relaxed),
+            Answer::Transient { .. } => {}
         }
     }
 

@@ -5,6 +5,7 @@
 //! later (a site's first seconds and a lock look like any other drop); what may or may not have arrived is never sent again.
 
 mod answer;
+pub mod check;
 mod claims;
 mod deliver;
 mod twins;
@@ -12,7 +13,7 @@ mod twins;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -54,7 +55,20 @@ pub enum AnalyticsOutcome {
     Duplicate,
     /// Not settled: to be handed over again later.
     Pending,
+    /// Dropped once: to be handed over again, but not within [`DROPPED_PAUSE`], since a new site or a lock looks the same.
+    DroppedOnce,
 }
+
+impl AnalyticsOutcome {
+    /// Whether the read need not be handed over again.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !matches!(self, Self::Pending | Self::DroppedOnce)
+    }
+}
+
+/// Before a dropped event is tried again: more than a new site's 24 s.
+pub const DROPPED_PAUSE: Duration = Duration::from_secs(30);
 
 /// How patient the sink is.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +81,7 @@ struct Patience {
     backoff: Backoff,
     /// With a claim that is under way elsewhere.
     busy: Backoff,
-    /// Before a dropped event is tried again: more than a new site's 24 s.
+    /// Before a dropped event is tried again.
     dropped: Duration,
 }
 
@@ -76,7 +90,7 @@ const PATIENCE: Patience = Patience {
     least: Duration::from_secs(1),
     backoff: Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(30), tries: 6 },
     busy: Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(1), tries: 5 },
-    dropped: Duration::from_secs(30),
+    dropped: DROPPED_PAUSE,
 };
 
 /// Visitors share this many locks: enough that two seldom share one.
@@ -94,6 +108,8 @@ pub struct PlausibleSink {
     patience: Patience,
     places: Semaphore,
     visitors: Vec<Mutex<()>>,
+    /// Set while the server does not answer: then one event at a time finds out, and no more than one is put in doubt.
+    down: AtomicBool,
 }
 
 /// The sink cannot be set up.
@@ -133,6 +149,7 @@ impl PlausibleSink {
             places: Semaphore::new(policy.config.concurrency.get().min(Semaphore::MAX_PERMITS)),
             visitors: (0..STRIPES).map(|_| Mutex::default()).collect(),
             patience: PATIENCE,
+            down: AtomicBool::new(false),
             policy,
             ledger,
             client,
@@ -147,6 +164,33 @@ impl PlausibleSink {
     /// [`AnalyticsOutcome::Pending`] reads are to be handed over again, after a pause of half a minute or so. A future that is dropped before its
     /// end leaves claims behind until their lease ends.
     pub async fn send(&self, reads: &[Read], until: Instant) -> Vec<AnalyticsOutcome> {
+        self.send_all(reads, until, true).await
+    }
+
+    /// As [`send`](Self::send), but dropped events are not waited for: they come back as [`AnalyticsOutcome::DroppedOnce`].
+    pub async fn send_now(&self, reads: &[Read], until: Instant) -> Vec<AnalyticsOutcome> {
+        self.send_all(reads, until, false).await
+    }
+
+    /// What can be told without asking anybody: excluded and too late; all others are pending.
+    #[must_use]
+    pub fn look_over(&self, reads: &[Read]) -> Vec<AnalyticsOutcome> {
+        let now = self.clock.now();
+        let tell = |read| match self.policy.judge(read, now) {
+            Err(_) => AnalyticsOutcome::Excluded,
+            Ok(visit) if self.is_late(&visit, now) => AnalyticsOutcome::TooLate,
+            Ok(_) => AnalyticsOutcome::Pending,
+        };
+        reads.iter().map(tell).collect()
+    }
+
+    /// Whether the server did not answer the last event; then one at a time is tried.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    async fn send_all(&self, reads: &[Read], until: Instant, wait: bool) -> Vec<AnalyticsOutcome> {
         let now = self.clock.now();
         let mut outcomes = vec![AnalyticsOutcome::Pending; reads.len()];
         let mut parts = Vec::with_capacity(reads.len());
@@ -163,7 +207,7 @@ impl PlausibleSink {
         let mut busy_waits = self.patience.busy.start();
         while !open.is_empty() {
             let fates = self.attempt(&open, until).await;
-            let Some((at, again)) = self.next_attempt(&fates, &mut busy_waits, until) else {
+            let Some((at, again)) = self.next_attempt(&fates, &mut busy_waits, until, wait) else {
                 settle_outcomes(open.into_iter().zip(fates), &mut outcomes);
                 break;
             };
@@ -173,20 +217,23 @@ impl PlausibleSink {
             sleep_until(at).await;
         }
         for (twin, own) in twins {
-            let settled = outcomes.get(own).is_some_and(|outcome| *outcome != AnalyticsOutcome::Pending);
-            set(&mut outcomes, twin, if settled { AnalyticsOutcome::Duplicate } else { AnalyticsOutcome::Pending });
+            let outcome = match outcomes.get(own) {
+                Some(own) if own.is_settled() => AnalyticsOutcome::Duplicate,
+                own => own.cloned().unwrap_or(AnalyticsOutcome::Pending),
+            };
+            set(&mut outcomes, twin, outcome);
         }
         outcomes
     }
 
     /// When to try again, and the parts of which fate: first those whose claims were taken, then those that were dropped.
-    fn next_attempt(&self, fates: &[Fate], busy: &mut Waits, until: Instant) -> Option<(Instant, Fate)> {
+    fn next_attempt(&self, fates: &[Fate], busy: &mut Waits, until: Instant, wait: bool) -> Option<(Instant, Fate)> {
         let dropped = fates.contains(&Fate::DroppedOnce);
-        if fates.contains(&Fate::Busy) && !dropped {
+        if fates.contains(&Fate::Busy) && !(dropped && wait) {
             return busy.next(None, until).map(|at| (at, Fate::Busy));
         }
         let at = Instant::now() + self.patience.dropped;
-        (dropped && at + self.patience.least < until).then_some((at, Fate::DroppedOnce))
+        (wait && dropped && at + self.patience.least < until).then_some((at, Fate::DroppedOnce))
     }
 
     async fn attempt(&self, parts: &[Part<'_>], until: Instant) -> Vec<Fate> {
@@ -204,11 +251,11 @@ impl PlausibleSink {
             let visitor = event.parts.first().map_or(0, |(_, first)| visitor(&first.visit));
             visitors.entry(visitor).or_default().push(event);
         }
-        let concurrency = self.policy.config.concurrency.get();
+        let concurrency = || if self.down.load(Ordering::Relaxed) { 1 } else { self.policy.config.concurrency.get() };
         let (mut waiting, mut sending) = (visitors.into_values(), FuturesUnordered::new());
         let mut fates = claims.fates;
         loop {
-            while sending.len() < concurrency
+            while sending.len() < concurrency()
                 && let Some(events) = waiting.next()
             {
                 sending.push(self.deliver_in_turn(events, &attempt));
@@ -298,8 +345,10 @@ fn set(outcomes: &mut [AnalyticsOutcome], index: usize, outcome: AnalyticsOutcom
 
 fn settle_outcomes<'r>(parts: impl Iterator<Item = (Part<'r>, Fate)>, outcomes: &mut [AnalyticsOutcome]) {
     for (part, fate) in parts {
-        if let Fate::Done(outcome) = fate {
-            set(outcomes, part.index, outcome);
+        match fate {
+            Fate::Done(outcome) => set(outcomes, part.index, outcome),
+            Fate::DroppedOnce => set(outcomes, part.index, AnalyticsOutcome::DroppedOnce),
+            Fate::Busy | Fate::Later => {}
         }
     }
 }

@@ -64,7 +64,7 @@ fn count(outcomes: &[AnalyticsOutcome], outcome: &AnalyticsOutcome) -> usize {
     outcomes.iter().filter(|own| *own == outcome).count()
 }
 
-use AnalyticsOutcome::{Ambiguous, Dropped, Duplicate, Excluded, Pending, Recorded, Rejected, TooLate};
+use AnalyticsOutcome::{Ambiguous, Dropped, DroppedOnce, Duplicate, Excluded, Pending, Recorded, Rejected, TooLate};
 
 #[tokio::test]
 async fn forty_parts_are_one_download() {
@@ -195,10 +195,37 @@ async fn a_dropped_event_is_tried_once_more() {
 async fn a_drop_is_remembered_where_there_is_no_time_to_wait() {
     let bench = Bench::new(&[], NO_PAUSE, |_| Reply::Drop).await;
     let soon = || Instant::now() + Duration::from_millis(40);
-    assert_eq!(bench.sink.send(&[part(0, 0)], soon()).await, [Pending]);
+    assert_eq!(bench.sink.send(&[part(0, 0)], soon()).await, [DroppedOnce]);
     // An earlier part turns up meanwhile: it is the same event still.
     assert_eq!(bench.sink.send(&[part(-1, 1), part(0, 0)], soon()).await, [Dropped, Duplicate]);
     assert_eq!(bench.server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_drop_need_not_be_waited_for() {
+    let bench = Bench::new(&[], NO_PAUSE, |number| if number == 0 { Reply::Drop } else { Reply::Accept }).await;
+    let until = || Instant::now() + Duration::from_secs(5);
+    assert_eq!(bench.sink.send_now(&[part(0, 0)], until()).await, [DroppedOnce]);
+    assert_eq!(bench.sink.send_now(&[part(0, 0)], until()).await, [Recorded]);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_gets_one_event_at_a_time() {
+    let bench =
+        Bench::new(
+            &[("PLAUSIBLE_CONCURRENCY", "4")],
+            NO_PAUSE,
+            |number| {
+                if number < 5 { Reply::Hang } else { Reply::Accept }
+            },
+        )
+        .await;
+    let reads: Vec<_> = (0..8).map(|n| Read { client_address: Some(format!("203.0.113.{n}")), ..part(0, n) }).collect();
+    let first = bench.send(&reads).await;
+    assert_eq!((count(&first, &Ambiguous), count(&first, &Pending)), (4, 4), "{first:?}");
+    let second = bench.send(&reads).await;
+    assert_eq!((count(&second, &Ambiguous), count(&second, &Pending)), (1, 3), "{second:?}");
+    assert_eq!(count(&bench.send(&reads).await, &Recorded), 3);
 }
 
 #[tokio::test]

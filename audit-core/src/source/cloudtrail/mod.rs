@@ -16,20 +16,18 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use extract::Fields;
-use filter::Filter;
+use filter::{Filter, Wanted};
 use splitter::{Record, Splitter};
 
 use super::found::{Collector, Found};
 use super::gzip::Text;
 use super::{ObjectError, ReadLimits, ahead};
+use crate::analytics::Read as Visit;
 use crate::event::{AccessEvent, IdParams};
 use crate::json::{Cursor, SyntaxError};
 use crate::policy::{MeteringPolicy, QuarantineReason, SkipReason, Verdict};
 use crate::quarantine::Quarantined;
 use crate::redact;
-
-/// Whether reads that nobody bills are looked at too, for analytics.
-const VISITS: bool = false;
 
 /// A log file that is good to its end.
 #[derive(Debug)]
@@ -38,7 +36,7 @@ pub struct LogFile {
     pub records: u64,
     /// Records with nothing to bill.
     pub skipped: BTreeMap<SkipReason, u64>,
-    /// Downloads and records to quarantine.
+    /// Downloads, records to quarantine, and reads for the dashboard where [`ReadLimits::visits`] asks for them.
     pub found: Found,
 }
 
@@ -53,7 +51,7 @@ pub fn read(
     limits: &ReadLimits,
 ) -> Result<Option<LogFile>, ObjectError> {
     let Some(text) = Text::open(input, limits.max_text_bytes)? else { return Ok(None) };
-    let filter = Filter::new(VISITS);
+    let filter = Filter::new(limits.visits);
     ahead::inflating(text, |text| {
         let mut splitter = Splitter::new(text, &filter, limits);
         let mut reader = Reader::new(origin, policy, limits);
@@ -78,7 +76,7 @@ pub fn read_record(
     let raw = raw.trim_ascii();
     let mut reader = Reader::new(origin, policy, limits);
     reader
-        .take(&Record { raw, quotes: &[], number: 1, wanted: true, passed_over: false })
+        .take(&Record { raw, quotes: &[], number: 1, wanted: Wanted::Download, passed_over: false })
         .map_err(ObjectError::Keep)?;
     reader.finish(1)
 }
@@ -88,13 +86,14 @@ pub fn read_record(
 /// # Errors
 /// When it is no such text.
 pub fn event<'a>(raw: &'a [u8], params: &IdParams) -> Result<AccessEvent<'a>, SyntaxError> {
-    Fields::read(Cursor::new(raw), params, VISITS).map(Fields::into_event)
+    Fields::read(Cursor::new(raw), params, false).map(Fields::into_event)
 }
 
 /// Sorts the records of one file.
 struct Reader<'p> {
     origin: Arc<str>,
     policy: &'p MeteringPolicy,
+    visits: bool,
     skipped: BTreeMap<SkipReason, u64>,
     not_presigned: u64,
     collector: Collector,
@@ -105,6 +104,7 @@ impl<'p> Reader<'p> {
         Self {
             origin: Arc::clone(origin),
             policy,
+            visits: limits.visits,
             skipped: BTreeMap::new(),
             not_presigned: 0,
             collector: Collector::new(origin, limits.found_memory_bytes),
@@ -123,16 +123,17 @@ impl<'p> Reader<'p> {
         if record.raw.first() != Some(&b'{') {
             return self.malformed(record, "expected a JSON object".into());
         }
-        if !record.wanted {
+        if record.wanted == Wanted::Nothing || (record.wanted == Wanted::Visit && record.passed_over) {
             self.not_presigned += 1;
             return Ok(());
         }
         if record.passed_over {
             return self.malformed(record, "larger than any record of a download".into());
         }
-        let fields = match Fields::read(Cursor::with_quotes(record.raw, record.quotes), &self.policy.params, VISITS) {
+        let cursor = Cursor::with_quotes(record.raw, record.quotes);
+        let fields = match Fields::read(cursor, &self.policy.params, self.visits) {
             Ok(fields) => fields,
-            Err(error) if tolerant::looks_like_presigned_get(record.raw) => {
+            Err(error) if record.wanted == Wanted::Download && tolerant::looks_like_presigned_get(record.raw) => {
                 return self.malformed(record, error.to_string());
             }
             Err(_) => {
@@ -142,6 +143,11 @@ impl<'p> Reader<'p> {
         };
         let not_utf8 = fields.not_utf8();
         let event = fields.into_event();
+        if self.visits
+            && let Some(read) = Visit::from_event(&event)
+        {
+            self.collector.read(&read)?;
+        }
         match self.policy.classify(&event, &self.origin, record.number) {
             Verdict::Skipped(SkipReason::NotPresignedGet) => {
                 self.not_presigned += 1;

@@ -3,7 +3,7 @@
 //! What a record holds is not looked at here, only where it ends; around the records the text must be JSON to the letter.
 
 use super::extent::Extent;
-use super::filter::{Filter, OVERLAP_BYTES, Sighting};
+use super::filter::{Filter, OVERLAP_BYTES, Sighting, Wanted};
 use super::window::{More, Window};
 use crate::json::{Cursor, Str, SyntaxError};
 use crate::source::ahead::Pull;
@@ -21,8 +21,8 @@ pub(super) struct Record<'a> {
     pub(super) quotes: &'a [u64],
     /// From 1.
     pub(super) number: u64,
-    /// Whether it may be a read that is wanted: [`Filter::passes`].
-    pub(super) wanted: bool,
+    /// What it may be: [`Filter::judge`].
+    pub(super) wanted: Wanted,
     /// Whether it was larger than what is looked into.
     pub(super) passed_over: bool,
 }
@@ -80,11 +80,11 @@ impl<'f, T: Pull> Splitter<'f, T> {
             None => {
                 let raw = self.window.value();
                 let quotes = if whole.backslash { &[][..] } else { &self.quotes };
-                Record { raw, quotes, number, wanted: self.filter.passes(raw, whole.backslash), passed_over: false }
+                Record { raw, quotes, number, wanted: self.filter.judge(raw, whole.backslash), passed_over: false }
             }
             Some((start, seen)) => {
                 *kept = start;
-                Record { raw: kept, quotes: &[], number, wanted: seen.passes(), passed_over: true }
+                Record { raw: kept, quotes: &[], number, wanted: self.filter.judge_seen(seen), passed_over: true }
             }
         }))
     }

@@ -30,6 +30,7 @@ fn outcome(log: LogFile) -> Outcome {
                 serde_json::from_str::<serde::de::IgnoredAny>(&record.record).unwrap();
                 *counts.entry(record.reason.name()).or_default() += 1;
             }
+            Item::Read(_) => panic!("nobody asked for reads"),
         }
     }
     assert_eq!(log.records, counts.values().sum::<u64>() + lines.len() as u64);
@@ -364,5 +365,54 @@ proptest! {
         if serde_json::from_str::<Value>(&text).is_ok_and(|value| value["Records"].is_array()) {
             prop_assert!(whole.is_ok() || text.matches("Records").count() > 1);
         }
+    }
+}
+
+fn reads(records: &[Value], limits: &ReadLimits) -> (Vec<crate::analytics::Read>, BTreeMap<SkipReason, u64>, u64, u64) {
+    let text = json!({ "Records": records }).to_string();
+    let log = read(text.as_bytes(), &"s3://b/k".into(), &MeteringPolicy::default(), limits).unwrap().unwrap();
+    let (downloads, quarantined) = (log.found.downloads(), log.found.quarantined());
+    let items = log.found.map(Result::unwrap);
+    let reads = items.filter_map(|item| if let Item::Read(read) = item { Some(read) } else { None }).collect();
+    (reads, log.skipped, downloads, quarantined)
+}
+
+#[test]
+fn reads_are_found_when_asked_for_and_change_no_count() {
+    let change = |pointer: &str, value: Value| {
+        let mut record = download();
+        *record.pointer_mut(pointer).unwrap() = value;
+        record
+    };
+    let unsigned = {
+        let mut record = download();
+        record["additionalEventData"] = json!({"AuthenticationMethod": "AuthHeader", "bytesTransferredOut": 7});
+        record["sourceIPAddress"] = json!("203.0.113.7");
+        record["userAgent"] = json!("[GDAL/3.8.4]");
+        record
+    };
+    let failed = change("/additionalEventData", json!({"AuthenticationMethod": "QueryString", "httpStatusCode": 403}));
+    let records = [
+        download(),
+        unsigned,
+        failed,
+        change("/eventName", json!("HeadObject")),
+        change("/requestParameters/userId", json!("nobody")),
+        json!({"eventName": "GetObject", "large": "x".repeat(4000)}),
+    ];
+    for max_record_bytes in [8 << 20, 2000] {
+        let without = ReadLimits { max_record_bytes, ..small() };
+        let with = ReadLimits { visits: true, ..without };
+        let (none, skipped, downloads, quarantined) = reads(&records, &without);
+        let (all, skipped_too, downloads_too, quarantined_too) = reads(&records, &with);
+        assert!(none.is_empty());
+        assert_eq!((skipped, downloads, quarantined), (skipped_too, downloads_too, quarantined_too));
+        assert_eq!(all.len(), 3);
+        let read = &all[1];
+        assert_eq!((read.bucket.as_str(), read.key.as_str(), read.bytes), ("b", "k", Some(7)));
+        assert_eq!(
+            (read.client_address.as_deref(), read.user_agent.as_deref()),
+            (Some("203.0.113.7"), Some("[GDAL/3.8.4]"))
+        );
     }
 }

@@ -56,6 +56,10 @@ pub fn event<'a>(raw: &'a [u8], params: &IdParams) -> Result<AccessEvent<'a>, Ma
         event.ids = ids(entry.query, params)?;
         event.bytes = value(api.tx, "api.tx")?;
         event.time = value(entry.time, "time")?;
+    } else if operation == Operation::GetObject {
+        // The dashboard may want to know; nobody bills by it.
+        event.bytes = value(api.tx, "api.tx").unwrap_or_default();
+        event.time = value(entry.time, "time").unwrap_or_default();
     }
     Ok(event)
 }
@@ -217,7 +221,7 @@ fn header<'a>(headers: Option<&'a [u8]>, name: &str) -> Result<Option<Cow<'a, st
 }
 
 /// An IPv6 address comes as `[::1]`.
-fn without_brackets(address: Cow<'_, str>) -> Cow<'_, str> {
+pub(super) fn without_brackets(address: Cow<'_, str>) -> Cow<'_, str> {
     match address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
         Some(inner) => Cow::Owned(inner.to_owned()),
         None => address,
@@ -303,6 +307,6 @@ fn is_string(raw: Option<&[u8]>, text: &str) -> Result<bool, SyntaxError> {
 }
 
 /// A whole number, compared as a number: `200.0` is 200, and a string never is.
-fn number(raw: Option<&[u8]>) -> Option<u64> {
+pub(super) fn number(raw: Option<&[u8]>) -> Option<u64> {
     std::str::from_utf8(raw?).ok().and_then(|text| parse_bytes(text).ok())
 }

@@ -13,6 +13,7 @@ pub use entry::{Malformed, event};
 pub use file::read_file;
 pub use split::{Entries, Entry};
 
+use crate::analytics::Read as Visit;
 use crate::policy::{MeteringPolicy, QuarantineReason, SkipReason, Verdict};
 use crate::quarantine::Quarantined;
 use crate::record::Download;
@@ -31,6 +32,8 @@ pub struct Reading {
     pub downloads: Vec<Download>,
     /// To be kept for a person to look at, credentials removed.
     pub quarantined: Vec<Quarantined>,
+    /// For the dashboard, in the order of the body: billed or not, and told of by notifications too. Empty unless asked for.
+    pub reads: Vec<Visit>,
 }
 
 /// What became of one entry.
@@ -47,6 +50,12 @@ pub enum Outcome {
 /// Reads the `body` of a POST named `origin` (`request:ID`). Never fails: what cannot be read is among the quarantined.
 #[must_use]
 pub fn read(body: &[u8], origin: &Arc<str>, policy: &MeteringPolicy) -> Reading {
+    read_for(body, origin, policy, false)
+}
+
+/// As [`read`], with `visits` also for the dashboard.
+#[must_use]
+pub fn read_for(body: &[u8], origin: &Arc<str>, policy: &MeteringPolicy, visits: bool) -> Reading {
     let mut reading = Reading::default();
     if is_probe(body) {
         reading.probes = 1;
@@ -56,7 +65,9 @@ pub fn read(body: &[u8], origin: &Arc<str>, policy: &MeteringPolicy) -> Reading 
     // Reading from memory cannot fail.
     while let Ok(Some(entry)) = entries.next() {
         reading.records += 1;
-        match judge(&entry, origin, policy) {
+        let (outcome, read) = look(&entry, origin, policy, visits);
+        reading.reads.extend(read);
+        match outcome {
             Outcome::Download(download) => reading.downloads.push(download),
             Outcome::Skipped(reason) => *reading.skipped.entry(reason).or_default() += 1,
             Outcome::Quarantined(quarantined) => reading.quarantined.push(quarantined),
@@ -68,6 +79,11 @@ pub fn read(body: &[u8], origin: &Arc<str>, policy: &MeteringPolicy) -> Reading 
 /// Judges one entry of `origin`.
 #[must_use]
 pub fn judge(entry: &Entry<'_>, origin: &Arc<str>, policy: &MeteringPolicy) -> Outcome {
+    look(entry, origin, policy, false).0
+}
+
+/// Judges one entry, and with `visits` tells what the dashboard wants of it.
+fn look(entry: &Entry<'_>, origin: &Arc<str>, policy: &MeteringPolicy, visits: bool) -> (Outcome, Option<Visit>) {
     let number = entry.number;
     let malformed = |detail: String, raw: &[u8]| {
         let record = redact::record(raw);
@@ -75,13 +91,14 @@ pub fn judge(entry: &Entry<'_>, origin: &Arc<str>, policy: &MeteringPolicy) -> O
     };
     let raw = match entry.json {
         Ok(raw) => raw,
-        Err((error, text)) => return malformed(error.to_string(), text),
+        Err((error, text)) => return (malformed(error.to_string(), text), None),
     };
     let event = match event(raw, &policy.params) {
         Ok(event) => event,
-        Err(error) => return malformed(error.to_string(), raw),
+        Err(error) => return (malformed(error.to_string(), raw), None),
     };
-    match policy.classify(&event, origin, number) {
+    let read = if visits { Visit::from_event(&event) } else { None };
+    let outcome = match policy.classify(&event, origin, number) {
         Verdict::Download(download) => Outcome::Download(download),
         Verdict::Skipped(reason) => Outcome::Skipped(reason),
         Verdict::Quarantined(reason, detail) => Outcome::Quarantined(Quarantined {
@@ -91,7 +108,8 @@ pub fn judge(entry: &Entry<'_>, origin: &Arc<str>, policy: &MeteringPolicy) -> O
             id: event.identity,
             record: redact::record(raw),
         }),
-    }
+    };
+    (outcome, read)
 }
 
 /// Whether `body` is a health check: nothing at all, or one empty object or array.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::entry::{Fields, Malformed, identity, members, text};
+use super::entry::{Fields, Malformed, identity, members, number, text, without_brackets};
 use crate::event::{AccessEvent, Backend, Ids, Operation, Presigned, Value, Visit};
 use crate::json::{Cursor, Kind, SyntaxError};
 
@@ -15,9 +15,11 @@ pub(super) fn event<'a>(entry: &Fields<'a>) -> Result<Option<AccessEvent<'a>>, M
     if Cursor::new(records).kind()? != Kind::Array {
         return Ok(None);
     }
-    let record = Record::read(first(records)?)?;
-    let notified_get = name == "s3:ObjectAccessed:Get";
-    let parts = [record.deployment, record.request, record.bucket, record.object];
+    let raw = first(records)?;
+    let (record, notified_get) = match member(raw, "api")? {
+        None => (Record::read(raw)?, name == "s3:ObjectAccessed:Get"),
+        Some(api) => Record::of_rustfs(raw, api)?,
+    };
     Ok(Some(AccessEvent {
         backend: Backend::Minio,
         operation: Operation::Notification,
@@ -25,19 +27,20 @@ pub(super) fn event<'a>(entry: &Fields<'a>) -> Result<Option<AccessEvent<'a>>, M
         succeeded: notified_get,
         ids: Ids::default(),
         bytes: Value::Absent,
-        time: text(record.time)?.map_or(Value::Absent, Value::of_text),
+        time: time(record.time)?,
         updates_earlier: false,
         // What nobody bills by cannot make an entry malformed.
-        identity: notified_identity(parts).unwrap_or_default(),
+        identity: record.identity().unwrap_or_default(),
         visit: record.visit(notified_get)?,
     }))
 }
 
-/// The identity that the audit entry of the same request has: there, the key is not query-escaped.
-fn notified_identity([deployment, request, bucket, object]: [Option<&[u8]>; 4]) -> Result<Option<String>, Malformed> {
-    let Some(key) = text(object)?.and_then(|key| unescaped(&key)) else { return Ok(None) };
-    let key = serde_json::to_vec(&key).unwrap_or_default();
-    identity([deployment, request, bucket, Some(&key)])
+/// RFC 3339 text, or RustFS's milliseconds as a number.
+fn time(raw: Option<&[u8]>) -> Result<Value<'_>, SyntaxError> {
+    match raw {
+        Some(number) if Cursor::new(number).kind()? == Kind::Number => Ok(Value::NotText(Cow::Borrowed(number))),
+        raw => Ok(text(raw)?.map_or(Value::Absent, Value::of_text)),
+    }
 }
 
 fn first(records: &[u8]) -> Result<Option<&[u8]>, SyntaxError> {
@@ -60,6 +63,8 @@ struct Record<'a> {
     address: Option<&'a [u8]>,
     user_agent: Option<&'a [u8]>,
     access_key: Option<&'a [u8]>,
+    /// Whether the key is query-escaped.
+    escaped: bool,
 }
 
 impl<'a> Record<'a> {
@@ -76,14 +81,47 @@ impl<'a> Record<'a> {
             address: member(parameters, "sourceIPAddress")?,
             user_agent: member(member(raw, "source")?, "userAgent")?,
             access_key: member(member(raw, "userIdentity")?, "principalId")?,
+            escaped: true,
         })
+    }
+
+    /// Of a RustFS envelope, and whether it tells of a successful read with a body.
+    fn of_rustfs(raw: Option<&'a [u8]>, api: &'a [u8]) -> Result<(Self, bool), SyntaxError> {
+        let either =
+            |one, other| member(raw, one).and_then(|own| own.map_or_else(|| member(raw, other), |own| Ok(Some(own))));
+        let is_get = matches!(text(member(Some(api), "name")?)?.as_deref(), Some("s3:GetObject" | "GetObject"));
+        let succeeded = matches!(number(member(Some(api), "status_code")?), Some(200 | 206));
+        let own = Self {
+            time: member(raw, "time")?,
+            deployment: either("deploymentid", "deployment_id")?,
+            request: either("requestID", "request_id")?,
+            bucket: member(Some(api), "bucket")?,
+            object: member(Some(api), "object")?,
+            address: either("remotehost", "remote_host")?,
+            user_agent: either("userAgent", "user_agent")?,
+            access_key: either("accessKey", "access_key")?,
+            escaped: false,
+        };
+        Ok((own, is_get && succeeded))
+    }
+
+    /// The identity that the audit entry of the same request has: there, the key is not query-escaped.
+    fn identity(&self) -> Result<Option<String>, Malformed> {
+        let Some(key) = self.key()? else { return Ok(None) };
+        let key = serde_json::to_vec(&key).unwrap_or_default();
+        identity([self.deployment, self.request, self.bucket, Some(&key)])
+    }
+
+    fn key(&self) -> Result<Option<Cow<'a, str>>, SyntaxError> {
+        let key = text(self.object)?;
+        Ok(if self.escaped { key.and_then(|key| unescaped(&key)).map(Cow::Owned) } else { key })
     }
 
     fn visit(&self, notified_get: bool) -> Result<Visit<'a>, SyntaxError> {
         Ok(Visit {
             bucket: text(self.bucket)?,
-            key: text(self.object)?.and_then(|key| unescaped(&key)).map(Cow::Owned),
-            client_address: text(self.address)?,
+            key: self.key()?,
+            client_address: text(self.address)?.map(without_brackets),
             user_agent: text(self.user_agent)?,
             access_key: text(self.access_key)?,
             notified_get,

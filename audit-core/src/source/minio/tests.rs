@@ -29,7 +29,7 @@ fn changed(change: impl FnOnce(&mut Json)) -> String {
 }
 
 fn reading(body: impl AsRef<[u8]>) -> Reading {
-    read(body.as_ref(), &"request:r".into(), &MeteringPolicy::default())
+    read_for(body.as_ref(), &"request:r".into(), &MeteringPolicy::default(), true)
 }
 
 /// `downloads reasons…`, each with its number.
@@ -308,4 +308,34 @@ proptest! {
         prop_assert_eq!(reading.downloads.len(), good);
         prop_assert_eq!(reading.quarantined.len(), lines.len() - good);
     }
+}
+
+#[test]
+fn rustfs_s_envelopes_tell_who_read_what() {
+    let envelope = |status: u64, name: &str| {
+        json!({"EventName": "s3:ObjectAccessed:Get", "Key": "stac/a", "Records": [{
+            "deployment_id": "d-1", "requestID": "r-1", "time": 1_761_559_950_250_i64, "remotehost": "[2001:db8::1]",
+            "userAgent": "curl/8", "requestQuery": {"authorization": "5ecre7"},
+            "api": {"name": name, "bucket": "stac", "object": "a+b/c.tif", "status_code": status},
+        }]})
+        .to_string()
+    };
+    let reading = reading(envelope(206, "s3:GetObject"));
+    let [read] = &reading.reads[..] else { panic!("{reading:?}") };
+    assert_eq!((read.bucket.as_str(), read.key.as_str(), read.bytes), ("stac", "a+b/c.tif", None));
+    assert_eq!((read.client_address.as_deref(), read.user_agent.as_deref()), (Some("2001:db8::1"), Some("curl/8")));
+    assert_eq!(read.timestamp().map(|at| at.as_second()), Some(1_761_559_950));
+    assert_eq!(read.identity.as_deref(), Some("d-1/r-1/stac/a+b/c.tif"));
+    assert_eq!(told(envelope(200, "s3:GetObject")), "1 notification");
+    assert_eq!(super::tests::reading(envelope(404, "s3:GetObject")).reads, []);
+    assert_eq!(super::tests::reading(envelope(200, "s3:HeadObject")).reads, []);
+}
+
+#[test]
+fn a_read_that_nobody_signed_is_for_the_dashboard() {
+    let reading = reading(changed(|entry| entry["requestQuery"] = json!({})));
+    assert_eq!((reading.downloads.len(), reading.reads.len()), (0, 1));
+    assert_eq!((reading.reads[0].bytes, reading.reads[0].timestamp().is_some()), (Some(12345), true));
+    let entry = entry(1).to_string();
+    assert_eq!(read(entry.as_bytes(), &"request:r".into(), &MeteringPolicy::default()).reads, []);
 }

@@ -1,0 +1,77 @@
+//! Real clients against a real MinIO: a file that is read in forty parts is one download.
+
+use std::path::Path;
+use std::process::Command;
+
+use e2e::receiver::{Receiver, TOKEN};
+use e2e::{Minio, aws, tool, tools};
+use serde_json::json;
+
+use super::{PARQUET, Site, shown};
+
+const PARTS: usize = 40;
+
+/// A server whose audit webhook is `receiver`; it reads from loopback, which is no visitor's address.
+async fn minio(receiver: &Receiver) -> Option<Minio> {
+    let endpoint = receiver.url("/auditlogs/processor");
+    let environment = [
+        ("MINIO_AUDIT_WEBHOOK_ENABLE_T", "on"),
+        ("MINIO_AUDIT_WEBHOOK_ENDPOINT_T", endpoint.as_str()),
+        ("MINIO_AUDIT_WEBHOOK_AUTH_TOKEN_T", TOKEN),
+    ];
+    Minio::start(&environment).await.unwrap()
+}
+
+fn aws_cli(program: &Path, endpoint: &str, folder: &Path) -> Command {
+    let config =
+        "[default]\ns3 =\n  multipart_threshold = 1MB\n  multipart_chunksize = 1MB\n  max_concurrent_requests = 20\n";
+    std::fs::write(folder.join("config"), config).unwrap();
+    let mut command = tools::command(program);
+    command
+        .env("AWS_CONFIG_FILE", folder.join("config"))
+        .env("AWS_ACCESS_KEY_ID", aws::ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", aws::SECRET_KEY)
+        .env("AWS_REGION", aws::REGION)
+        .env("HOME", folder)
+        .args(["--endpoint-url", endpoint, "s3", "cp", "--quiet", &format!("s3://data/{PARQUET}")])
+        .arg(folder.join("part"));
+    command
+}
+
+#[tokio::test]
+async fn forty_parts_by_one_client_are_one_event_and_another_client_is_a_second() {
+    let site = Site::new().await;
+    let receiver = site.receiver(&[("PLAUSIBLE_OTHER_ADDRESSES", "send-without")]).await;
+    let Some(minio) = minio(&receiver).await else { return };
+    let s3 = minio.s3();
+    aws::create_bucket(&s3, "data").await.unwrap();
+    aws::put_object(&s3, "data", PARQUET, vec![7_u8; PARTS << 20]).await.unwrap();
+
+    let events = match tool("aws") {
+        Some(program) => {
+            let output = aws_cli(&program, minio.endpoint(), site.metering.place()).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            1
+        }
+        None => {
+            not_run("aws");
+            0
+        }
+    };
+    let read = u64::try_from(PARTS * events).unwrap();
+    if events > 0 {
+        assert_eq!(shown(&receiver, read).await, json!({"recorded": 1, "duplicate": PARTS - 1}));
+        assert_eq!(site.events().await[0]["props"]["method"], "CLI");
+    }
+    // The tests' own S3 client is another one.
+    aws::get_object(&s3, "data", PARQUET).await.unwrap();
+    let told = shown(&receiver, read + 1).await;
+    assert_eq!(told["recorded"], events + 1, "{told}");
+    let methods = site.metering.upstreams().get("/_dev/events").await.unwrap()["by_method"].take();
+    assert_eq!(methods["SDK"], 1, "{methods}");
+}
+
+#[allow(clippy::print_stderr, reason = "a test that does not run must be seen not to")]
+fn not_run(tool: &str) {
+    eprintln!("\n!!! NOT RUN: no `{tool}` on PATH !!!\n");
+}
