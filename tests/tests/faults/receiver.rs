@@ -38,7 +38,6 @@ impl World {
         let port = free_port().unwrap();
         let mut all = sink(&upstreams, SYNC);
         for (name, value) in [
-            ("PORT", port.to_string().as_str()),
             ("BIND_ADDRESS", "127.0.0.1"),
             ("WEBHOOK_AUTH_TOKEN", TOKEN),
             ("BATCH_MAX_RECORDS", "25"),
@@ -64,11 +63,20 @@ impl World {
         self.set("PROCESS_API_URL", &url);
     }
 
+    fn spawn(&self, port: u16) -> Process {
+        let mut command = tools::command(&binary("lambda-minio-http").unwrap());
+        command.current_dir(self.directory.path()).envs(&self.environment).env("PORT", port.to_string());
+        Process::spawn("receiver", command).unwrap()
+    }
+
+    /// Another receiver with the same directories.
+    pub(crate) fn second(&self) -> Process {
+        self.spawn(free_port().unwrap())
+    }
+
     /// Starts the receiver and waits until it takes entries.
     pub(crate) async fn start(&mut self) {
-        let mut command = tools::command(&binary("lambda-minio-http").unwrap());
-        command.current_dir(self.directory.path()).envs(&self.environment);
-        let mut process = Process::spawn("receiver", command).unwrap();
+        let mut process = self.spawn(self.port);
         let page = self.url("/");
         process.ready(START_LIMIT, async |_| http_client::answers(&self.client, &page).await).await.unwrap();
         self.process = Some(process);

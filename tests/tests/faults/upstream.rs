@@ -110,11 +110,11 @@ async fn all() {
             survive(case, number).await;
         });
     }
-    let mut failed = 0;
+    let mut failed = Vec::new();
     while let Some(case) = running.join_next().await {
-        failed += u32::from(case.is_err());
+        failed.extend(case.err().map(|error| error.to_string()));
     }
-    assert_eq!(failed, 0, "scenarios failed, see above");
+    assert!(failed.is_empty(), "scenarios failed: {failed:#?}");
 }
 
 async fn survive(case: Case, number: usize) {
