@@ -192,7 +192,9 @@ impl Drop for Disk {
 #[tokio::test]
 async fn a_full_disk_refuses_entries_and_loses_none() {
     let Some(disk) = Disk::new(112) else {
-        say("\n!!! NOT RUN: a_full_disk_refuses_entries_and_loses_none: no file system can be mounted (needs root) !!!\n");
+        say(
+            "\n!!! NOT RUN: a_full_disk_refuses_entries_and_loses_none: no file system can be mounted (needs root) !!!\n",
+        );
         return;
     };
     let spool = disk.path().join("spool");

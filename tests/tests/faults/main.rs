@@ -15,7 +15,9 @@ mod account;
 mod entry;
 mod load;
 mod local;
+mod mixed;
 mod receiver;
+mod source;
 mod upstream;
 
 /// The seed of a scenario, printed: `FAULT_SEED` where that is set, so that a run can be repeated.

@@ -94,6 +94,13 @@ impl World {
         Load::new(&self.url("/auditlogs/processor"), run)
     }
 
+    /// Posts `body` once and answers the status.
+    pub(crate) async fn post(&self, body: &str) -> u16 {
+        let request = self.client.post(self.url("/auditlogs/processor"));
+        let request = request.header("Authorization", format!("Bearer {TOKEN}")).timeout(START_LIMIT);
+        request.body(body.to_owned()).send().await.unwrap().status().as_u16()
+    }
+
     /// `/metrics`, summed over labels; `None` while there is no answer.
     pub(crate) async fn metrics(&self) -> Option<BTreeMap<String, u64>> {
         let text = self.client.get(self.url("/metrics")).send().await.ok()?.text().await.ok()?;
@@ -151,8 +158,7 @@ impl World {
 /// Checks the accounting equation of `/metrics` when nothing is pending.
 pub(crate) fn adds_up(metrics: &BTreeMap<String, u64>) {
     let of = |name: &str| metrics.get(name).copied().unwrap_or(0);
-    let accounted =
-        of("downloads_total") + of("skipped_total") + of("duplicates_total") + of("quarantined_total");
+    let accounted = of("downloads_total") + of("skipped_total") + of("duplicates_total") + of("quarantined_total");
     assert_eq!(of("records_total"), accounted, "records: {metrics:?}");
     assert_eq!(of("downloads_total"), of("delivered_total") + of("held"), "downloads: {metrics:?}");
 }
