@@ -14,7 +14,7 @@ use crate::seed;
 
 /// How long a receiver is killed again and again.
 const KILLING: Duration = Duration::from_secs(20);
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 const FOR_EVER: u64 = u64::MAX / 2;
 /// Long enough for a kill to meet a request that is under way.
 const SLOWLY: u64 = 20;

@@ -48,7 +48,9 @@ impl World {
         }
         let client = http_client::client(Duration::from_secs(5)).unwrap();
         let mut own = Self { database, upstreams, process: None, directory, environment: all, port, client };
-        environment.iter().for_each(|(name, value)| own.set(name, value));
+        for (name, value) in environment {
+            own.set(name, value);
+        }
         own
     }
 
@@ -124,9 +126,13 @@ impl World {
             if zero("spool_entries") && zero("pending") {
                 return metrics;
             }
-            if start.elapsed() > limit {
-                panic!("pending after {limit:?}: {metrics:?}\n{}", self.process().log_tail());
-            }
+            let log = || self.process.as_ref().map(Process::log_tail).unwrap_or_default();
+            assert!(
+                start.elapsed() <= limit,
+                "pending after {limit:?}: {metrics:?}
+{}",
+                log()
+            );
             tokio::time::sleep(POLL).await;
         }
     }

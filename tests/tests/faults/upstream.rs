@@ -14,7 +14,7 @@ const ENTRIES: u64 = 200;
 /// Scenarios at a time: they mostly wait.
 const SIDE_BY_SIDE: usize = 6;
 /// By when a fault that is over must be overcome.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// A fault, and how many downloads it may leave in doubt.
 struct Case {
