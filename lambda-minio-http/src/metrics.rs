@@ -1,4 +1,4 @@
-//! `/metrics`: the accounts since start, the spool, and the upstream's latency, in the OpenMetrics text format.
+//! `/metrics`: the accounts since start, the spool, and the upstream's latency, in the `OpenMetrics` text format.
 
 use std::fmt::Error;
 use std::sync::Arc;

@@ -6,28 +6,34 @@
 
 pub mod aws;
 pub mod event_source;
+pub mod fixture;
 pub mod function;
 pub mod function_url;
 pub mod http_client;
+pub mod metering;
 pub mod minio;
 pub mod moto;
 pub mod port;
 pub mod postgres;
 pub mod process;
 mod reaper;
+pub mod receiver;
 pub mod redis;
 pub mod runtime_api;
 pub mod tools;
 pub mod upstreams;
 
 pub use event_source::EventSource;
+pub use fixture::Get;
 pub use function::{Function, FunctionSpec};
 pub use function_url::{UrlRequest, UrlResponse};
+pub use metering::Metering;
 pub use minio::Minio;
 pub use moto::Moto;
 pub use port::free_port;
 pub use postgres::{Database, Postgres};
 pub use process::Process;
+pub use receiver::Receiver;
 pub use redis::Redis;
 pub use runtime_api::{FunctionError, RuntimeApi};
 pub use tools::{binary, tool};

@@ -194,7 +194,9 @@ impl CloudTrail {
             }
             let reasons: Vec<_> = items.iter().map(|record| record.reason).collect();
             self.pipeline.quarantine(origin, items).await.map_err(|error| error.to_string())?;
-            reasons.into_iter().for_each(|reason| tally.quarantine(reason));
+            for reason in reasons {
+                tally.quarantine(reason);
+            }
         }
         found.rewind().map_err(|error| format!("what was found cannot be read back: {error}"))?;
         Ok(found)

@@ -73,7 +73,9 @@ impl Receiver {
         let reasons: Vec<_> = reading.quarantined.iter().map(|record| record.reason).collect();
         let quarantined = self.pipeline.quarantine(&origin, reading.quarantined).await;
         quarantined.map_err(|error| NotTaken(error.to_string()))?;
-        reasons.into_iter().for_each(|reason| tally.quarantine(reason));
+        for reason in reasons {
+            tally.quarantine(reason);
+        }
         #[cfg(feature = "spool")]
         if let Durable::Spool(standalone) = &self.durable {
             standalone.accounts().add(tally.clone());

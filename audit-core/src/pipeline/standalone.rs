@@ -20,9 +20,9 @@ use crate::tally::{Accounts, Deliveries, Tally};
 const LINGER: Duration = Duration::from_millis(50);
 /// Waits after something stayed pending: doubled from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LAST_WAIT: Duration = Duration::from_secs(60);
+const LAST_WAIT: Duration = Duration::from_mins(1);
 /// How long one call to the delivery may try.
-const CALL: Duration = Duration::from_secs(120);
+const CALL: Duration = Duration::from_mins(2);
 
 /// A spool and what delivers from it. One worker runs; requests append.
 #[derive(Debug)]

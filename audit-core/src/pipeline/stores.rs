@@ -37,9 +37,13 @@ impl Keep for Stores {
     }
 
     async fn hold(&self, batch: HeldBatch) -> Result<(), KeepError> {
-        let lines = batch.downloads.iter().map(HeldLine::from).collect();
+        let lines: Vec<_> = batch.downloads.iter().map(HeldLine::from).collect();
         let HeldBatch { batch, happened, at, downloads: _ } = batch;
-        let batch = store::HeldBatch { batch, held_at: at, what: happened, lines };
-        self.held.put_held(batch).await.map_err(|error| KeepError(error.to_string()))
+        let (records, why) = (lines.len(), happened.clone());
+        let held = store::HeldBatch { batch, held_at: at, what: happened, lines };
+        self.held.put_held(held).await.map_err(|error| KeepError(error.to_string()))?;
+        // Nothing fails by it, and yet somebody must settle it.
+        tracing::warn!(batch = %batch.0, records, why, "held: sent, but nobody knows whether it was inserted");
+        Ok(())
     }
 }

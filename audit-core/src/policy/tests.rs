@@ -70,7 +70,7 @@ fn each_test_has_its_reason() {
         ("no_user", |event| event.ids.user.offer("userId".into(), Value::Absent)),
         ("invalid_user_id", |event| event.ids.user.offer("userId".into(), json("7"))),
         ("invalid_user_id", |event| {
-            event.ids.user.offer("userId".into(), text(" 0b5f1c2a-6c1e-4b7e-9c55-1d5e2f3a4b6c"))
+            event.ids.user.offer("userId".into(), text(" 0b5f1c2a-6c1e-4b7e-9c55-1d5e2f3a4b6c"));
         }),
         ("invalid_collection_id", |event| event.ids.collection.offer("collectionId".into(), text("landsat"))),
         ("invalid_item_id", |event| event.ids.item.offer("itemId".into(), text("a|b"))),

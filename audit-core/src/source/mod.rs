@@ -1,5 +1,6 @@
 //! Bytes → access events: what each kind of audit trail looks like, and how it is read without trusting it.
 
+mod ahead;
 pub mod cloudtrail;
 pub mod found;
 pub mod gzip;

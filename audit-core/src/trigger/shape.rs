@@ -101,14 +101,15 @@ pub(super) fn of<'a>(within: &'static str, payload: &'a [u8]) -> Result<Shape<'a
     if event.has("s3Bucket") && event.has("s3ObjectKey") {
         return object::of_cloudtrail(&event).map(Shape::Objects);
     }
-    if event.is("source", "aws.s3") && event.has("detail-type") {
-        return object::of_event_bridge(&event).map(|object| Shape::Objects(vec![object]));
-    }
+    // Before S3's own events: a call of S3 has S3 as its source too.
     if event.is("detail-type", "AWS API Call via CloudTrail") {
         let missing =
             TriggerError::Field { within: "EventBridge CloudTrail event", expected: "detail to be an object" };
         let detail = event.0.get("detail").filter(|detail| detail.get().starts_with('{')).ok_or(missing)?;
         return Ok(Shape::Records(records_json([*detail])));
+    }
+    if event.is("source", "aws.s3") && event.has("detail-type") {
+        return object::of_event_bridge(&event).map(|object| Shape::Objects(vec![object]));
     }
     if event.has("awslogs") {
         let missing = TriggerError::Field { within: "CloudWatch Logs event", expected: "awslogs.data to be a string" };

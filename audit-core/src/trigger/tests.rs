@@ -75,7 +75,7 @@ fn every_way_in_of_records_is_known() {
     assert_eq!(works(&json!({"Records": []})), records(r#"{"Records":[]}"#, "r-1"));
 
     let one = json!({"Records": [record]}).to_string();
-    let bridge = json!({"source": "aws.s3control", "detail-type": "AWS API Call via CloudTrail", "detail": record});
+    let bridge = json!({"source": "aws.s3", "detail-type": "AWS API Call via CloudTrail", "detail": record});
     assert_eq!(works(&bridge), records(&one, "r-1"));
 
     let data = json!({"messageType": "DATA_MESSAGE", "logEvents": [{"id": "1", "message": record.to_string()}, {"message": "junk"}]});

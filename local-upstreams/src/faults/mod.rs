@@ -79,6 +79,8 @@ pub(crate) struct Fault {
 
     #[serde(default, flatten)]
     pub(crate) trouble: Trouble,
+    /// With `entry_unreadable`: the process trips only over bodies with this text in them.
+    pub(crate) containing: Option<String>,
 }
 
 /// Trouble inside the process: switches that only `execution` knows.
@@ -125,6 +127,9 @@ impl Fault {
         if self.trouble != Trouble::default() && self.target != Target::Execution {
             return Err("trouble of the process needs the target execution".to_owned());
         }
+        if self.containing.is_some() && !self.trouble.entry_unreadable {
+            return Err("containing: expected together with entry_unreadable".to_owned());
+        }
         if !self.does_something() {
             return Err(
                 "expected one of status, headers, body, html, delay_ms, reset, hang, slow_drip_ms, lookup_failed, \
@@ -142,6 +147,13 @@ impl Fault {
             || self.hang
             || self.slow_drip_ms.is_some()
             || self.trouble != Trouble::default()
+    }
+
+    /// The trouble that a request with this body gets.
+    pub(crate) fn trouble_for(&self, body: &[u8]) -> Trouble {
+        let contains = |text: &String| body.windows(text.len().max(1)).any(|part| part == text.as_bytes());
+        let trips = self.trouble.entry_unreadable && self.containing.as_ref().is_none_or(contains);
+        Trouble { entry_unreadable: trips, ..self.trouble }
     }
 
     /// Whether the answer is the fault's own.
@@ -177,6 +189,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_process_trips_over_the_entries_it_was_told_to() {
+        let json = r#"{"target":"execution","entry_unreadable":true,"containing":"bad"}"#;
+        let fault: Fault = serde_json::from_str(json).unwrap();
+        assert!(fault.trouble_for(b"good|bad|good").entry_unreadable);
+        assert!(!fault.trouble_for(b"good|ba").entry_unreadable);
+        let fault: Fault = serde_json::from_str(r#"{"target":"execution","entry_unreadable":true}"#).unwrap();
+        assert!(fault.trouble_for(b"good").entry_unreadable);
+    }
+
+    #[test]
     fn a_fault_that_makes_no_sense_is_refused_with_a_reason() {
         for (json, reason) in [
             (r#"{"target":"jobs","status":99}"#, "status"),
@@ -184,6 +206,7 @@ mod tests {
             (r#"{"target":"jobs","headers":{"a b":"c"}}"#, "a b"),
             (r#"{"target":"event","job_stuck":true}"#, "execution"),
             (r#"{"target":"event","times":3}"#, "expected one of"),
+            (r#"{"target":"execution","job_stuck":true,"containing":"x"}"#, "containing"),
         ] {
             let fault: Fault = serde_json::from_str(json).unwrap();
             assert!(fault.check().unwrap_err().contains(reason), "{json}");

@@ -33,7 +33,7 @@ pub(crate) async fn execute(
     body: Bytes,
 ) -> Response {
     let fault = fault.map(|Extension(fault)| fault);
-    let trouble = fault.as_deref().map(|fault| fault.trouble).unwrap_or_default();
+    let trouble = fault.as_deref().map(|fault| fault.trouble_for(&body)).unwrap_or_default();
     let run = match accepted(&app, &process, &headers, &body, trouble).await {
         Ok(run) => run,
         Err(response) => return response,

@@ -21,8 +21,9 @@ use splitter::{Record, Splitter};
 
 use super::found::{Collector, Found};
 use super::gzip::Text;
-use super::{ObjectError, ReadLimits};
-use crate::json::Cursor;
+use super::{ObjectError, ReadLimits, ahead};
+use crate::event::{AccessEvent, IdParams};
+use crate::json::{Cursor, SyntaxError};
 use crate::policy::{MeteringPolicy, QuarantineReason, SkipReason, Verdict};
 use crate::quarantine::Quarantined;
 use crate::redact;
@@ -46,20 +47,22 @@ pub struct LogFile {
 /// # Errors
 /// When the file cannot be read to its end and found good: [`ObjectError::is_transient`] tells whether to try again.
 pub fn read(
-    input: impl Read,
+    input: impl Read + Send,
     origin: &Arc<str>,
     policy: &MeteringPolicy,
     limits: &ReadLimits,
 ) -> Result<Option<LogFile>, ObjectError> {
     let Some(text) = Text::open(input, limits.max_text_bytes)? else { return Ok(None) };
     let filter = Filter::new(VISITS);
-    let mut splitter = Splitter::new(text, &filter, limits);
-    let mut reader = Reader::new(origin, policy, limits);
-    let mut kept = Vec::new();
-    while let Some(record) = splitter.next(&mut kept)? {
-        reader.take(&record).map_err(ObjectError::Keep)?;
-    }
-    reader.finish(splitter.records()).map(Some)
+    ahead::inflating(text, |text| {
+        let mut splitter = Splitter::new(text, &filter, limits);
+        let mut reader = Reader::new(origin, policy, limits);
+        let mut kept = Vec::new();
+        while let Some(record) = splitter.next(&mut kept)? {
+            reader.take(&record).map_err(ObjectError::Keep)?;
+        }
+        reader.finish(splitter.records()).map(Some)
+    })
 }
 
 /// Reads a single record that came without a file, such as the `detail` of an EventBridge event.
@@ -78,6 +81,14 @@ pub fn read_record(
         .take(&Record { raw, quotes: &[], number: 1, wanted: true, passed_over: false })
         .map_err(ObjectError::Keep)?;
     reader.finish(1)
+}
+
+/// Reads one record, an object, as an event, whatever was done.
+///
+/// # Errors
+/// When it is no such text.
+pub fn event<'a>(raw: &'a [u8], params: &IdParams) -> Result<AccessEvent<'a>, SyntaxError> {
+    Fields::read(Cursor::new(raw), params, VISITS).map(Fields::into_event)
 }
 
 /// Sorts the records of one file.

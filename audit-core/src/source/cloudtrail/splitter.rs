@@ -2,13 +2,11 @@
 //!
 //! What a record holds is not looked at here, only where it ends; around the records the text must be JSON to the letter.
 
-use std::io::Read;
-
 use super::extent::Extent;
 use super::filter::{Filter, OVERLAP_BYTES, Sighting};
 use super::window::{More, Window};
 use crate::json::{Cursor, Str, SyntaxError};
-use crate::source::gzip::Text;
+use crate::source::ahead::Pull;
 use crate::source::{ObjectError, ReadLimits};
 
 /// How much is kept of a record too large to be looked into, for whoever has to look at it.
@@ -31,8 +29,8 @@ pub(super) struct Record<'a> {
 
 /// Gives one record after another.
 #[derive(Debug)]
-pub(super) struct Splitter<'f, R: Read> {
-    window: Window<R>,
+pub(super) struct Splitter<'f, T> {
+    window: Window<T>,
     filter: &'f Filter,
     place: Place,
     records: u64,
@@ -62,8 +60,8 @@ struct Whole {
     passed_over: Option<(Vec<u8>, Sighting)>,
 }
 
-impl<'f, R: Read> Splitter<'f, R> {
-    pub(super) fn new(text: Text<R>, filter: &'f Filter, limits: &ReadLimits) -> Self {
+impl<'f, T: Pull> Splitter<'f, T> {
+    pub(super) fn new(text: T, filter: &'f Filter, limits: &ReadLimits) -> Self {
         let window = Window::new(text, limits.buffer_bytes, limits.max_record_bytes);
         Self { window, filter, place: Place::Start, records: 0, found_records: false, quotes: Vec::new() }
     }
@@ -152,10 +150,10 @@ impl<'f, R: Read> Splitter<'f, R> {
     }
 
     /// Checks the value just followed to the letter.
-    fn grammar<'s, T>(
+    fn grammar<'s, V>(
         &'s self,
-        read: impl FnOnce(&mut Cursor<'s>) -> Result<T, SyntaxError>,
-    ) -> Result<T, ObjectError> {
+        read: impl FnOnce(&mut Cursor<'s>) -> Result<V, SyntaxError>,
+    ) -> Result<V, ObjectError> {
         let mut cursor = Cursor::new(self.window.value());
         read(&mut cursor).and_then(|value| cursor.end().map(|()| value)).map_err(|error| {
             let at = self.window.value_at() + error.at as u64;

@@ -1,17 +1,15 @@
 //! The part of the text that is in memory: one buffer, used again and again, with the value being read kept whole in it.
 
-use std::io::Read;
-
 use crate::source::ObjectError;
-use crate::source::gzip::Text;
+use crate::source::ahead::Pull;
 
 /// The least that can be read ahead of a value: two blocks.
 const MIN_BYTES: usize = 128;
 
 /// A window on the text.
 #[derive(Debug)]
-pub(super) struct Window<R: Read> {
-    text: Text<R>,
+pub(super) struct Window<T> {
+    text: T,
     buffer: Vec<u8>,
     /// Where the value being read starts; what is before may be overwritten.
     start: usize,
@@ -34,8 +32,8 @@ pub(super) enum More {
     Full,
 }
 
-impl<R: Read> Window<R> {
-    pub(super) fn new(text: Text<R>, buffer_bytes: usize, max_bytes: usize) -> Self {
+impl<T: Pull> Window<T> {
+    pub(super) fn new(text: T, buffer_bytes: usize, max_bytes: usize) -> Self {
         let buffer = vec![0; buffer_bytes.max(MIN_BYTES)];
         Self { text, max_bytes: max_bytes.max(buffer.len()), buffer, start: 0, at: 0, end: 0, ended: false }
     }

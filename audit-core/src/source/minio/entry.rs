@@ -170,7 +170,7 @@ fn ids<'a>(query: Option<&'a [u8]>, params: &IdParams) -> Result<Ids<'a>, Malfor
     members(query, |key, json| {
         // A key that is no text is none of the names.
         let Ok(key) = key.text() else { return };
-        if let Some(spellings) = params.slot(&mut ids, &*key) {
+        if let Some(spellings) = params.slot(&mut ids, key.as_bytes()) {
             match value(Some(json), "requestQuery") {
                 Ok(value) => spellings.offer(key, value),
                 Err(error) => broken = Some(error),
