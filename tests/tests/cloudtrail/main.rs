@@ -1,5 +1,10 @@
 //! The CloudTrail function: log files in S3, every way in, to rows in PostgreSQL.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests, which fail by a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, which fail by a panic"
+)]
 
 mod deadline;
 mod delivery;
