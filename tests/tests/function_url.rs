@@ -1,5 +1,10 @@
 //! The receiver's binary as a Lambda function: behind a function URL, and triggered by its own queue.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests, which fail by a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, which fail by a panic"
+)]
 
 use std::time::Duration;
 
