@@ -130,7 +130,7 @@ impl CloudTrail {
                 }
             }
         }
-        let failed_ids = messages.iter().zip(failed).filter_map(|((id, _), failed)| failed.then(|| id.clone()));
+        let failed_ids = messages.iter().zip(failed).filter(|&(_, failed)| failed).map(|((id, _), _)| id.clone());
         for id in failed_ids {
             match id {
                 Some(id) => run.failed_messages.push(id),
