@@ -1,4 +1,10 @@
 //! `s3audit parse` as scripts see it: standard output, the last line of standard error, the status.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, which fail by a panic"
+)]
 
 use std::io::Write;
 use std::path::Path;

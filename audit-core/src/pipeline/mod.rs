@@ -4,6 +4,8 @@ pub mod cloudtrail;
 mod object;
 pub mod queue;
 pub mod receiver;
+pub mod rejudge;
+mod replay;
 mod settle;
 #[cfg(feature = "spool")]
 pub mod standalone;
