@@ -1,14 +1,20 @@
 //! `s3audit`: metering records from audit trails, at the command line.
 
 mod doctor;
+mod held;
 mod output;
 mod parse;
 mod progress;
+mod quarantine;
+mod work;
 
 use std::io::Write;
 use std::process::ExitCode;
 
+use audit_core::config::ConfigError;
 use clap::{Parser, Subcommand};
+
+use crate::work::{LEFT, Usage};
 
 /// Wrong usage, settings included.
 const USAGE: u8 = 64;
@@ -27,6 +33,10 @@ enum Command {
     Parse(parse::Args),
     /// Tells whether what the programs need is there, with the remedy where it is not
     Doctor(doctor::Args),
+    /// Settles batches that were sent and whose outcome is unknown
+    Held(held::Args),
+    /// Shows and replays records that could not be billed as they were
+    Quarantine(quarantine::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,23 +51,31 @@ fn main() -> ExitCode {
         Ok(status) => status,
         Err(error) => {
             complain(&error);
-            ExitCode::from(USAGE)
+            let is_usage = error.is::<Usage>() || error.is::<ConfigError>();
+            ExitCode::from(if is_usage { USAGE } else { LEFT })
         }
     }
 }
 
-/// Does it; an error is one of usage or settings.
+/// Does it; an error is one of usage or settings, or what stopped it.
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match dotenvy::dotenv() {
         Ok(_) => {}
         Err(error) if error.not_found() => {}
         // The library's own message quotes the line, which may hold a secret.
-        Err(_) => anyhow::bail!(".env: expected lines of NAME=value"),
+        Err(_) => anyhow::bail!(Usage(".env: expected lines of NAME=value")),
     }
     match command {
         Command::Doctor(_) => doctor::run(doctor::settings()?.as_ref()),
         Command::Parse(args) => Ok(parse::run(&args, &parse::Settings::load()?)),
+        Command::Held(args) => wait_for(held::run(args)),
+        Command::Quarantine(args) => wait_for(quarantine::run(args)),
     }
+}
+
+/// Runs work that talks to other servers.
+fn wait_for(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
 /// Tells the user on standard error; where that is closed, nobody listens.

@@ -8,6 +8,8 @@ mod errand;
 mod object;
 pub mod queue;
 pub mod receiver;
+pub mod rejudge;
+mod replay;
 mod settle;
 #[cfg(feature = "spool")]
 pub mod standalone;

@@ -92,7 +92,8 @@ impl Spool {
         Self::start(directory, Some(reserve), clock)
     }
 
-    /// Opens the spool in `dir` beside the process that has it, for the ledger alone: entries stay that process' own.
+    /// Opens the spool in `dir` beside the process that has it, for the ledger alone: entries stay that process' own, and
+    /// claims are made under a name of this one's own.
     ///
     /// # Errors
     /// When there is no spool, or it cannot be read.
@@ -103,7 +104,7 @@ impl Spool {
     fn start(directory: Directory, reserve: Option<Reserve>, clock: Clock) -> Result<Self, SpoolError> {
         let path = directory.database();
         let db = schema::open(&path)?;
-        let owner = schema::owner(&db)?;
+        let owner = if reserve.is_some() { schema::owner(&db)? } else { Owner(uuid::Uuid::new_v4()) };
         let counters = Arc::new(Counters::count(&db)?);
         let reader = Arc::new(Mutex::new(schema::open_reader(&path)?));
         let writer = Writer::start(db, directory, reserve, Arc::clone(&counters))?;
@@ -164,7 +165,8 @@ impl Spool {
         self.0.counters.stats(sink, self.0.clock.now())
     }
 
-    /// The name under which the process that has this spool claims in any ledger: the same after every restart.
+    /// The name under which the process that has this spool claims in any ledger: the same after every restart. Of a spool
+    /// that is attached: a new name.
     #[must_use]
     pub fn owner(&self) -> Owner {
         self.0.owner

@@ -33,6 +33,19 @@ pub struct HeldLine {
     pub source: String,
 }
 
+impl HeldLine {
+    fn download(&self) -> Option<Download> {
+        let (origin, number) = self.source.rsplit_once('#')?;
+        let download = Download {
+            identity: self.identity.clone(),
+            record: self.line.parse().ok()?,
+            origin: origin.into(),
+            number: number.parse().ok()?,
+        };
+        (download.key().to_hex() == self.key).then_some(download)
+    }
+}
+
 impl From<&Download> for HeldLine {
     fn from(download: &Download) -> Self {
         Self {
@@ -45,6 +58,19 @@ impl From<&Download> for HeldLine {
 }
 
 impl HeldBatch {
+    /// The batch's downloads, in their order.
+    ///
+    /// # Errors
+    /// When a line is not what was kept: somebody has edited it.
+    pub fn downloads(&self) -> Result<Vec<Download>, StoreError> {
+        let edited = |(index, line): (usize, &HeldLine)| {
+            let what =
+                format_args!("record {}: expected line, key and identity as they were kept", index + 1).to_string();
+            line.download().ok_or_else(|| Self::error(&self.batch.to_string(), "read", &what))
+        };
+        self.lines.iter().enumerate().map(edited).collect()
+    }
+
     /// Adds what `self` has beyond `kept`, whose story is the first.
     pub(super) fn merged_into(self, mut kept: Self) -> Self {
         for line in self.lines {

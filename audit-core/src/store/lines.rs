@@ -37,6 +37,11 @@ impl Lines {
     /// # Errors
     /// When it cannot be read, or is over [`LARGEST`].
     pub async fn next(&mut self) -> Result<Option<Line>, StoreError> {
+        let text = self.next_text().await?;
+        Ok(text.map(|text| Line { number: self.number, entry: serde_json::from_slice(&text).ok() }))
+    }
+
+    pub(super) async fn next_text(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         loop {
             let mut line = Vec::new();
             let read = (&mut self.reader).take(LARGEST + 1).read_until(b'\n', &mut line).await;
@@ -49,7 +54,7 @@ impl Lines {
                 return Err(self.error(format!("line {}: expected at most {LARGEST} bytes", self.number)));
             }
             if !line.trim_ascii().is_empty() {
-                return Ok(Some(Line { number: self.number, entry: serde_json::from_slice(&line).ok() }));
+                return Ok(Some(line));
             }
         }
     }

@@ -7,6 +7,7 @@ mod held;
 mod lines;
 mod s3;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::ledger::BatchId;
 use crate::quarantine::QuarantineEntry;
+use crate::record::Key;
 
 pub use held::{HeldBatch, HeldLine};
 pub use lines::{Line, Lines};
@@ -145,6 +147,10 @@ impl Store {
     /// # Errors
     /// When it cannot be opened.
     pub async fn quarantine_file(&self, name: &str) -> Result<Lines, StoreError> {
+        self.open_lines(name).await
+    }
+
+    async fn open_lines(&self, name: &str) -> Result<Lines, StoreError> {
         match &self.kind {
             Kind::Directory(path) => {
                 let path = path.join(name);
@@ -157,6 +163,41 @@ impl Store {
                 Ok(Lines::new(Box::new(body.body.into_async_read()), prefix.display(name)))
             }
         }
+    }
+
+    /// Remembers for good that these records of the quarantine are dealt with: whatever their keys stand for.
+    ///
+    /// # Errors
+    /// When it is not durably written, or perhaps not all.
+    pub async fn mark_replayed(&self, keys: &[Key]) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let lines = keys.iter().flat_map(|key| format!("{}\n", key.to_hex()).into_bytes()).collect::<Vec<u8>>();
+        match &self.kind {
+            Kind::Directory(path) => {
+                let path = path.join("replayed.done");
+                blocking(move || directory::append(&path, &lines)).await
+            }
+            Kind::S3(prefix) => prefix.put(&format!("replayed/{}.done", Uuid::new_v4()), lines).await,
+        }
+    }
+
+    /// All that was ever given to [`mark_replayed`](Self::mark_replayed), in memory: 16 bytes and a little each.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn replayed(&self) -> Result<HashSet<Key>, StoreError> {
+        let mut keys = HashSet::new();
+        for name in self.names(".done").await? {
+            let mut lines = self.open_lines(&name).await?;
+            while let Some(line) = lines.next_text().await? {
+                // A line that a crash tore marks nothing: the ledger still knows.
+                let key = std::str::from_utf8(&line).ok().and_then(|hex| Uuid::try_parse(hex.trim()).ok());
+                keys.extend(key.map(|key| Key(key.into_bytes())));
+            }
+        }
+        Ok(keys)
     }
 
     /// Keeps a batch. Where one of its id is kept already, it gets the lines that it has not.

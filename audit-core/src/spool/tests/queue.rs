@@ -55,6 +55,7 @@ async fn one_process_has_it_and_others_can_look_at_the_ledger() {
     let terms = Terms { lease: Duration::from_mins(15), ttl: Duration::from_mins(150) };
     let ledger = |spool| Ledger::Spool(SpoolLedger::new(spool, terms, Clock::system()));
     let (own, beside) = (ledger(spool.clone()), ledger(Spool::attach(dir.path(), Clock::system()).unwrap()));
+    assert_ne!(Spool::attach(dir.path(), Clock::system()).unwrap().owner(), spool.owner());
     let (key, batch) = ([Key([1; 16])], BatchId(Uuid::from_u128(1)));
     own.claim(&key, spool.owner()).await.unwrap();
     own.sent(&key, spool.owner(), batch).await.unwrap();
