@@ -19,7 +19,7 @@ use crate::tally::{Accounts, Tally};
 /// Reads handed over at a time: few, so that a stop need not wait long.
 const READS: usize = 200;
 /// How long one hand-over may try.
-const CALL: Duration = Duration::from_secs(60);
+const CALL: Duration = Duration::from_mins(1);
 /// Reads that arrive within this of the first go with it: parts of one download, an audit entry and its notification.
 const LINGER: Duration = Duration::from_millis(200);
 /// Waits while Plausible or the ledger does not answer: doubled from the first to the last.
@@ -92,7 +92,9 @@ impl AnalyticsWorker<'_> {
         let mut entries = match self.spool.read(Sink::Analytics, after, READS).await {
             Ok(entries) => entries,
             Err(error) => {
-                due.into_iter().for_each(|due| progress.later.push_front(due));
+                if let Some(due) = due {
+                    progress.later.push_front(due);
+                }
                 return Err(error);
             }
         };

@@ -137,8 +137,8 @@ mod tests {
 
     #[test]
     fn every_read_ends_in_one_number() {
-        let mut analytics = Analytics::default();
         use AnalyticsOutcome as O;
+        let mut analytics = Analytics::default();
         let outcomes = [
             O::Recorded,
             O::Dropped,

@@ -99,7 +99,13 @@ impl<'d> Errand<'d> {
                     self.dropped_at = Instant::now();
                 }
                 AnalyticsOutcome::DroppedOnce | AnalyticsOutcome::Pending => back.push((message, read)),
-                _ => {}
+                AnalyticsOutcome::Recorded
+                | AnalyticsOutcome::Dropped
+                | AnalyticsOutcome::Rejected(_)
+                | AnalyticsOutcome::Ambiguous
+                | AnalyticsOutcome::TooLate
+                | AnalyticsOutcome::Excluded
+                | AnalyticsOutcome::Duplicate => {}
             }
         }
         back

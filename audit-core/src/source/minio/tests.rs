@@ -324,7 +324,7 @@ fn rustfs_s_envelopes_tell_who_read_what() {
     let [read] = &reading.reads[..] else { panic!("{reading:?}") };
     assert_eq!((read.bucket.as_str(), read.key.as_str(), read.bytes), ("stac", "a+b/c.tif", None));
     assert_eq!((read.client_address.as_deref(), read.user_agent.as_deref()), (Some("2001:db8::1"), Some("curl/8")));
-    assert_eq!(read.timestamp().map(|at| at.as_second()), Some(1_761_559_950));
+    assert_eq!(read.timestamp().map(jiff::Timestamp::as_second), Some(1_761_559_950));
     assert_eq!(read.identity.as_deref(), Some("d-1/r-1/stac/a+b/c.tif"));
     assert_eq!(told(envelope(200, "s3:GetObject")), "1 notification");
     assert_eq!(super::tests::reading(envelope(404, "s3:GetObject")).reads, []);
