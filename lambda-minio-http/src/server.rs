@@ -30,6 +30,10 @@ const GRACE: Duration = Duration::from_secs(9);
 pub(crate) fn main() -> anyhow::Result<()> {
     // A missing .env is the usual case; one that cannot be read is told.
     match dotenvy::dotenv() {
+        // The error itself holds the line, and that a secret.
+        Err(dotenvy::Error::LineParse(_, at)) => {
+            anyhow::bail!(".env: a line cannot be read at its character {at}: expected NAME=value, with quotes closed")
+        }
         Err(error) if !error.not_found() => return Err(error).context(".env"),
         _ => {}
     }

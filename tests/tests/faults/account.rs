@@ -34,7 +34,9 @@ impl Account {
     pub(crate) async fn of(client: &Client, sent: &[Download], held: &[String]) -> Self {
         let mut own = Self { sent: sent.len() as u64, held: held.len() as u64, ..Self::default() };
         let mut expected: HashMap<String, u64> = HashMap::new();
-        sent.iter().for_each(|download| *expected.entry(download.row()).or_default() += 1);
+        for download in sent {
+            *expected.entry(download.row()).or_default() += 1;
+        }
         let mut unsure: HashMap<&str, u64> = HashMap::new();
         for line in held {
             let (row, _storage) = line.rsplit_once('|').expect("a held line has six fields");

@@ -14,5 +14,16 @@
 mod account;
 mod entry;
 mod load;
+mod local;
+mod mixed;
 mod receiver;
+mod source;
 mod upstream;
+
+/// The seed of a scenario, printed: `FAULT_SEED` where that is set, so that a run can be repeated.
+#[allow(clippy::disallowed_methods, reason = "a switch of the tests, not the product's configuration")]
+fn seed(scenario: &str) -> u64 {
+    let seed = std::env::var("FAULT_SEED").map_or_else(|_| fastrand::u64(..), |text| text.parse().expect("FAULT_SEED"));
+    account::say(&format!("seed | {scenario} | FAULT_SEED={seed}"));
+    seed
+}

@@ -38,7 +38,6 @@ impl World {
         let port = free_port().unwrap();
         let mut all = sink(&upstreams, SYNC);
         for (name, value) in [
-            ("PORT", port.to_string().as_str()),
             ("BIND_ADDRESS", "127.0.0.1"),
             ("WEBHOOK_AUTH_TOKEN", TOKEN),
             ("BATCH_MAX_RECORDS", "25"),
@@ -49,7 +48,9 @@ impl World {
         }
         let client = http_client::client(Duration::from_secs(5)).unwrap();
         let mut own = Self { database, upstreams, process: None, directory, environment: all, port, client };
-        environment.iter().for_each(|(name, value)| own.set(name, value));
+        for (name, value) in environment {
+            own.set(name, value);
+        }
         own
     }
 
@@ -64,11 +65,20 @@ impl World {
         self.set("PROCESS_API_URL", &url);
     }
 
+    fn spawn(&self, port: u16) -> Process {
+        let mut command = tools::command(&binary("lambda-minio-http").unwrap());
+        command.current_dir(self.directory.path()).envs(&self.environment).env("PORT", port.to_string());
+        Process::spawn("receiver", command).unwrap()
+    }
+
+    /// Another receiver with the same directories.
+    pub(crate) fn second(&self) -> Process {
+        self.spawn(free_port().unwrap())
+    }
+
     /// Starts the receiver and waits until it takes entries.
     pub(crate) async fn start(&mut self) {
-        let mut command = tools::command(&binary("lambda-minio-http").unwrap());
-        command.current_dir(self.directory.path()).envs(&self.environment);
-        let mut process = Process::spawn("receiver", command).unwrap();
+        let mut process = self.spawn(self.port);
         let page = self.url("/");
         process.ready(START_LIMIT, async |_| http_client::answers(&self.client, &page).await).await.unwrap();
         self.process = Some(process);
@@ -84,6 +94,13 @@ impl World {
 
     pub(crate) fn load(&self, run: &str) -> Load {
         Load::new(&self.url("/auditlogs/processor"), run)
+    }
+
+    /// Posts `body` once and answers the status.
+    pub(crate) async fn post(&self, body: &str) -> u16 {
+        let request = self.client.post(self.url("/auditlogs/processor"));
+        let request = request.header("Authorization", format!("Bearer {TOKEN}")).timeout(START_LIMIT);
+        request.body(body.to_owned()).send().await.unwrap().status().as_u16()
     }
 
     /// `/metrics`, summed over labels; `None` while there is no answer.
@@ -109,9 +126,13 @@ impl World {
             if zero("spool_entries") && zero("pending") {
                 return metrics;
             }
-            if start.elapsed() > limit {
-                panic!("pending after {limit:?}: {metrics:?}\n{}", self.process().log_tail());
-            }
+            let log = || self.process.as_ref().map(Process::log_tail).unwrap_or_default();
+            assert!(
+                start.elapsed() <= limit,
+                "pending after {limit:?}: {metrics:?}
+{}",
+                log()
+            );
             tokio::time::sleep(POLL).await;
         }
     }

@@ -18,14 +18,12 @@ async fn sixteen_senders_with_one_entry_each_make_few_posts() {
     // While the first batch is under way, the others gather.
     metering.upstreams().fault(&json!({"target": "execution", "delay_ms": 300})).await.unwrap();
     let gets = Get::many(1..=16);
-    let posts = gets.iter().map(|get| receiver.post(lines(&[get.minio()])));
     let mut sending = tokio::task::JoinSet::new();
     for get in &gets {
         let request = receiver.client().post(receiver.url("/auditlogs/processor"));
         let request = request.header("authorization", e2e::receiver::TOKEN).body(lines(&[get.minio()]));
         sending.spawn(async move { request.send().await.unwrap().status() });
     }
-    drop(posts);
     for status in sending.join_all().await {
         assert_eq!(status, 200);
     }

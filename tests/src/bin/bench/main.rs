@@ -1,27 +1,54 @@
-//! Benchmarks, as ratios against a baseline in the same run: `bench read [--sizes 50,500] [--generator SCRIPT]`.
+//! Benchmarks, as ratios against a baseline in the same run: `bench` runs all, `bench read [--sizes 50,500] [--generator SCRIPT]`,
+//! `bench receiver [SECONDS]` and `bench start` one each.
 //!
-//! Needs release builds of itself and of `s3audit`, which it looks for beside itself.
+//! Needs release builds of itself and of the programs, which it looks for beside itself.
 
 mod generate;
 mod read;
+mod receiver;
+mod start;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+/// How long each server is under load.
+const RECEIVER_SECONDS: u64 = 10;
+
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     match args.next().as_deref() {
+        None => {
+            read::run(&setup(args)?)?;
+            block_on(receiver::run(RECEIVER_SECONDS))?;
+            block_on(start::run(&beside()?))
+        }
         Some("read") => read::run(&setup(args)?),
+        Some("receiver") => {
+            let seconds = args.next().map_or(Ok(RECEIVER_SECONDS), |seconds| seconds.parse()).context("SECONDS")?;
+            block_on(receiver::run(seconds))
+        }
+        Some("start") => block_on(start::run(&beside()?)),
         // What `read` compares with, in a process of its own like the others.
         Some("inflate") => read::inflate(Path::new(&args.next().context("inflate: expected a file")?)),
-        _ => bail!("expected `read [--sizes MEGABYTES,…] [--generator SCRIPT]`"),
+        _ => bail!(
+            "expected nothing, `read [--sizes MEGABYTES,…] [--generator SCRIPT]`, `receiver [SECONDS]` or `start`"
+        ),
     }
 }
 
-fn setup(mut args: impl Iterator<Item = String>) -> Result<read::Setup> {
+fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+/// The folder of this program, where the others are.
+fn beside() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let beside = own.parent().context("no folder")?;
+    Ok(own.parent().context("no folder")?.to_owned())
+}
+
+fn setup(mut args: impl Iterator<Item = String>) -> Result<read::Setup> {
+    let beside = beside()?;
     let mut setup = read::Setup {
         s3audit: beside.join("s3audit"),
         baseline: Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/baseline.py"),
