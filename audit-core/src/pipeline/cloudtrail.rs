@@ -130,9 +130,8 @@ impl CloudTrail {
                 }
             }
         }
-        let failed_ids = messages.iter().zip(failed).filter(|&(_, failed)| failed).map(|((id, _), _)| id.clone());
-        for id in failed_ids {
-            match id {
+        for ((id, _), _) in messages.iter().zip(failed).filter(|(_, failed)| *failed) {
+            match id.clone() {
                 Some(id) => run.failed_messages.push(id),
                 None => run.unnamed_failure = true,
             }

@@ -126,18 +126,18 @@ pub async fn deliver(pipeline: &Pipeline, messages: Vec<Received>, until: Instan
         ids.push((Some(message.id), message.receipts));
     }
     meter(pipeline, &downloads, ends, &mut run, until).await;
-    if let Some(dashboard) = pipeline.dashboard() {
-        let mut errand = Errand::new(dashboard, until);
-        while !reads.is_empty() {
-            let rest = reads.split_off(reads.len().min(READS));
-            errand.send(std::mem::replace(&mut reads, rest)).await;
-        }
-        errand::account(&mut run, errand.finish().await, &ids);
-    } else {
+    let Some(dashboard) = pipeline.dashboard() else {
         // The sink was switched off since.
         run.tally.analytics.events = reads.len() as u64;
         run.tally.analytics.excluded = reads.len() as u64;
+        return run;
+    };
+    let mut errand = Errand::new(dashboard, until);
+    while !reads.is_empty() {
+        let rest = reads.split_off(reads.len().min(READS));
+        errand.send(std::mem::replace(&mut reads, rest)).await;
     }
+    errand::account(&mut run, errand.finish().await, &ids);
     run
 }
 

@@ -38,7 +38,12 @@ fn billed(numbers: &[u64], records: &[Value]) -> Vec<Get> {
         let record = records.iter().find(|own| own["eventID"] == json!(Get::new(number).id())).unwrap();
         record["eventTime"].as_str().unwrap()[..19].to_owned()
     };
-    numbers.iter().map(|&number| Get { time: time(number), ..Get::new(number) }).collect()
+    let get = |&number: &u64| {
+        let mut get = Get::new(number);
+        get.time = time(number);
+        get
+    };
+    numbers.iter().map(get).collect()
 }
 
 #[tokio::test]

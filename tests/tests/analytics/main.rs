@@ -1,5 +1,10 @@
 //! Reads on the dashboard: every source drives the stand-in of Plausible, with a real Redis as ledger, and metering stays exact.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests, which fail by a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "helpers of tests, which fail by a panic"
+)]
 
 mod check;
 mod lambda;
@@ -108,10 +113,7 @@ fn notification(entry: &Value) -> Value {
 
 /// What RustFS sends of a read like it.
 fn envelope(entry: &Value) -> Value {
-    let at: f64 =
-        1000.0 * f64::from(u32::try_from((Clock::system().now() - Duration::from_secs(60)).as_second()).unwrap());
-    #[allow(clippy::cast_possible_truncation, reason = "milliseconds since 1970 are whole")]
-    let at = at as i64;
+    let at = (Clock::system().now() - Duration::from_mins(1)).as_millisecond();
     json!({"EventName": "s3:ObjectAccessed:Get", "Key": "scenes/key", "Records": [{
         "version": "1", "deployment_id": "rustfs-1", "time": at, "trigger": "incoming",
         "api": {"name": "s3:GetObject", "bucket": "scenes", "object": entry["api"]["object"], "status_code": 200},
@@ -125,5 +127,10 @@ fn billed(numbers: impl IntoIterator<Item = u64>, entries: &[Value]) -> Vec<Get>
         let entry = entries.iter().find(|entry| entry["requestID"] == json!(get.id())).unwrap();
         entry["time"].as_str().unwrap()[..19].to_owned()
     };
-    numbers.into_iter().map(|number| Get { time: time(&Get::new(number)), ..Get::new(number) }).collect()
+    let get = |number| {
+        let mut get = Get::new(number);
+        get.time = time(&get);
+        get
+    };
+    numbers.into_iter().map(get).collect()
 }

@@ -47,16 +47,13 @@ async fn forty_parts_by_one_client_are_one_event_and_another_client_is_a_second(
     aws::create_bucket(&s3, "data").await.unwrap();
     aws::put_object(&s3, "data", PARQUET, vec![7_u8; PARTS << 20]).await.unwrap();
 
-    let events = match tool("aws") {
-        Some(program) => {
-            let output = aws_cli(&program, minio.endpoint(), site.metering.place()).output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            1
-        }
-        None => {
-            not_run("aws");
-            0
-        }
+    let events = if let Some(program) = tool("aws") {
+        let output = aws_cli(&program, minio.endpoint(), site.metering.place()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        1
+    } else {
+        not_run("aws");
+        0
     };
     let read = u64::try_from(PARTS * events).unwrap();
     if events > 0 {

@@ -51,6 +51,8 @@ impl PlausibleSink {
             return Ok(Fate::Later);
         };
         let mut waits = self.patience.backoff.start();
+        // Of a server that did not answer before, one try finds out whether it does now.
+        let was_down = self.is_down();
         let mut noted = false;
         loop {
             let place = timeout_at(attempt.until, self.places.acquire()).await;
@@ -72,7 +74,7 @@ impl PlausibleSink {
                 }
             };
             match waits.next(retry_after, attempt.until) {
-                Some(at) if !attempt.halted.load(Ordering::Relaxed) => sleep_until(at).await,
+                Some(at) if !was_down && !attempt.halted.load(Ordering::Relaxed) => sleep_until(at).await,
                 _ => {
                     self.down.store(true, Ordering::Relaxed);
                     if !attempt.halted.swap(true, Ordering::Relaxed) {
