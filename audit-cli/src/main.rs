@@ -3,7 +3,6 @@
 mod output;
 mod parse;
 mod progress;
-mod settings;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -35,14 +34,25 @@ fn main() -> ExitCode {
             return if error.use_stderr() || shown.is_err() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    match cli.command {
-        Command::Parse(args) => match settings::load() {
-            Ok(settings) => parse::run(&args, &settings),
-            Err(error) => {
-                complain(&error);
-                ExitCode::from(USAGE)
-            }
-        },
+    match run(cli.command) {
+        Ok(status) => status,
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// Does it; an error is one of usage or settings.
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match dotenvy::dotenv() {
+        Ok(_) => {}
+        Err(error) if error.not_found() => {}
+        // The library's own message quotes the line, which may hold a secret.
+        Err(_) => anyhow::bail!(".env: expected lines of NAME=value"),
+    }
+    match command {
+        Command::Parse(args) => Ok(parse::run(&args, &parse::Settings::load()?)),
     }
 }
 

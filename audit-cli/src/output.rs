@@ -9,7 +9,6 @@ use audit_core::clock::Clock;
 use audit_core::quarantine::Quarantined;
 use audit_core::record::Download;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 /// How downloads are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -59,16 +58,6 @@ pub(crate) fn print(download: &Download, format: Format, to: &mut impl Write) ->
 /// The file of quarantined records, if one is wanted.
 pub(crate) struct QuarantineFile(Option<(BufWriter<File>, Clock)>);
 
-#[derive(Serialize)]
-struct QuarantineObject<'a> {
-    reason: &'static str,
-    detail: &'a str,
-    source: String,
-    id: Option<&'a str>,
-    seen_at: String,
-    record: Box<RawValue>,
-}
-
 impl QuarantineFile {
     /// Opens `file` to append to it; only its owner may read it.
     pub(crate) fn open(file: Option<&Path>) -> io::Result<Self> {
@@ -78,17 +67,10 @@ impl QuarantineFile {
     }
 
     /// Appends `record`, which was found in `origin`.
-    pub(crate) fn write(&mut self, record: &Quarantined, origin: &str) -> io::Result<()> {
+    pub(crate) fn write(&mut self, record: Quarantined, origin: &str) -> io::Result<()> {
         let Some((file, clock)) = &mut self.0 else { return Ok(()) };
-        let object = QuarantineObject {
-            reason: record.reason.name(),
-            detail: &record.detail,
-            source: format!("{origin}#{}", record.number),
-            id: record.id.as_deref(),
-            seen_at: clock.now().to_string(),
-            record: RawValue::from_string(record.record.clone())?,
-        };
-        serde_json::to_writer(&mut *file, &object)?;
+        let entry = record.entry(origin, clock.now())?;
+        serde_json::to_writer(&mut *file, &entry)?;
         writeln!(file)
     }
 

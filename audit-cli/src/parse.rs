@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use audit_core::config::{Environment, read_metering};
+use audit_core::policy::MeteringPolicy;
 use audit_core::seen::Seen;
 use audit_core::source::cloudtrail::{self, LogFile};
 use audit_core::source::found::Item;
+use audit_core::source::{ReadLimits, minio};
 use audit_core::tally::Tally;
 
 use crate::output::{Format, QuarantineFile, print};
 use crate::progress::Progress;
-use crate::settings::Settings;
 use crate::{USAGE, complain};
 
 /// A file could not be read to its end; the others are done.
@@ -43,6 +45,21 @@ enum Source {
     Cloudtrail,
     /// `MinIO` audit entries
     Minio,
+}
+
+/// What is counted, and how much is read.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) policy: MeteringPolicy,
+    pub(crate) limits: ReadLimits,
+}
+
+impl Settings {
+    /// Reads and checks the variables that say so.
+    pub(crate) fn load() -> Result<Self> {
+        let (policy, max_text_bytes) = read_metering(&Environment)?;
+        Ok(Self { policy, limits: ReadLimits { max_text_bytes, ..ReadLimits::default() } })
+    }
 }
 
 /// Arguments of `s3audit parse`.
@@ -104,7 +121,7 @@ fn read(file: &Path, source: Source, settings: &Settings, progress: &Progress) -
     let input = progress.watch(input);
     match source {
         Source::Cloudtrail => Ok(cloudtrail::read(input, &origin(file), &settings.policy, &settings.limits)?),
-        Source::Minio => bail!("reading MinIO audit entries is not available"),
+        Source::Minio => Ok(minio::read_file(input, &origin(file), &settings.policy, &settings.limits)?),
     }
 }
 
@@ -157,7 +174,7 @@ impl<W: Write> Run<W> {
                 Item::Download(_) => self.tally.duplicates += 1,
                 Item::Quarantined(record) => {
                     *self.tally.quarantined.entry(record.reason).or_default() += 1;
-                    self.quarantine.write(&record, origin).context("--quarantine: cannot write the file")?;
+                    self.quarantine.write(record, origin).context("--quarantine: cannot write the file")?;
                 }
             }
         }

@@ -154,3 +154,39 @@ fn a_closed_pipe_is_quiet() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((text(&output.stderr), output.status.code()), ("", Some(0)));
 }
+
+#[test]
+fn minio_entries_are_parsed_from_plain_and_gzip_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let entry = |request: &str, tx: Value| {
+        json!({
+            "version": "1", "deploymentid": "d-1", "time": "2026-07-14T04:42:23.26Z", "trigger": "incoming", "requestID": request,
+            "api": {"name": "GetObject", "bucket": "stac", "object": "a.tif", "statusCode": 200, "tx": tx},
+            "requestQuery": {"X-Amz-Signature": "5ecre7", "userId": USER, "collectionId": COLLECTION, "itemId": "S2A"},
+        })
+        .to_string()
+    };
+    let log = format!("{}\n{}\n{{\"torn\"\n", entry("1", json!(7)), entry("2", json!(-1)));
+    std::fs::write(directory.join("audit.log"), &log).unwrap();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(log.as_bytes()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    std::fs::write(directory.join("audit.log.gz"), &gzip).unwrap();
+    std::fs::write(directory.join("cut.gz"), &gzip[..gzip.len() - 9]).unwrap();
+    std::fs::write(directory.join("probe"), "{}\n").unwrap();
+    let args = ["--source", "minio", "--quarantine", "q", "audit.log", "audit.log.gz", "probe"];
+    let output = run(directory, &args);
+    assert_eq!(text(&output.stdout), format!("{USER}|{COLLECTION}|S2A|2026-07-14T04:42:23.26Z|7|minio\n"));
+    assert_eq!(output.status.code(), Some(0));
+    let told = tally(&output);
+    assert_eq!(told["objects"], json!({"read": 2, "skipped": 1, "failed": 0}));
+    assert_eq!((&told["records"], &told["downloads"], &told["duplicates"]), (&json!(6), &json!(1), &json!(1)));
+    assert_eq!(told["quarantined"], json!({"invalid_bytes": 2, "malformed": 2}));
+    let quarantine = std::fs::read_to_string(directory.join("q")).unwrap();
+    assert!(quarantine.contains("audit.log.gz#3") && !quarantine.contains("5ecre7"), "{quarantine}");
+
+    let output = run(directory, &["--source", "minio", "cut.gz", "probe"]);
+    assert_eq!((text(&output.stdout), output.status.code()), ("", Some(2)));
+    assert_eq!(tally(&output)["objects"], json!({"read": 0, "skipped": 1, "failed": 1}));
+}

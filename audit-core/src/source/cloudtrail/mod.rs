@@ -22,7 +22,8 @@ use splitter::{Record, Splitter};
 use super::found::{Collector, Found};
 use super::gzip::Text;
 use super::{ObjectError, ReadLimits, ahead};
-use crate::json::Cursor;
+use crate::event::{AccessEvent, IdParams};
+use crate::json::{Cursor, SyntaxError};
 use crate::policy::{MeteringPolicy, QuarantineReason, SkipReason, Verdict};
 use crate::quarantine::Quarantined;
 use crate::redact;
@@ -80,6 +81,14 @@ pub fn read_record(
         .take(&Record { raw, quotes: &[], number: 1, wanted: true, passed_over: false })
         .map_err(ObjectError::Keep)?;
     reader.finish(1)
+}
+
+/// Reads one record, an object, as an event, whatever was done.
+///
+/// # Errors
+/// When it is no such text.
+pub fn event<'a>(raw: &'a [u8], params: &IdParams) -> Result<AccessEvent<'a>, SyntaxError> {
+    Fields::read(Cursor::new(raw), params, VISITS).map(Fields::into_event)
 }
 
 /// Sorts the records of one file.

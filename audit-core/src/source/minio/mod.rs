@@ -1,6 +1,7 @@
 //! MinIO's audit webhook: entries one after another, in an array, or alone; from a POST or from a file of them.
 
 mod entry;
+mod file;
 mod notification;
 mod split;
 
@@ -9,6 +10,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 pub use entry::{Malformed, event};
+pub use file::read_file;
 pub use split::{Entries, Entry};
 
 use crate::policy::{MeteringPolicy, QuarantineReason, SkipReason, Verdict};
