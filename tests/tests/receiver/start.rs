@@ -91,12 +91,12 @@ async fn a_dot_env_file_is_read_and_the_environment_wins() {
     let page = format!("http://127.0.0.1:{port}/ready");
     process.ready(Duration::from_secs(30), async |_| http_client::answers(&client, &page).await).await.unwrap();
     assert!(place.path().join("spool-of-dot-env").is_dir());
-    let send = |token: &'static str| {
+    let attempt = |token: &'static str| {
         client.post(format!("http://127.0.0.1:{port}/auditlogs/processor")).header("authorization", token)
     };
-    assert_eq!(send("overridden").body("{}").send().await.unwrap().status(), 403);
-    assert_eq!(send(e2e::receiver::TOKEN).body("{}").send().await.unwrap().status(), 200);
-    assert_eq!(send(e2e::receiver::TOKEN).body("more than ten bytes").send().await.unwrap().status(), 413);
+    assert_eq!(attempt("overridden").body("{}").send().await.unwrap().status(), 403);
+    assert_eq!(attempt(e2e::receiver::TOKEN).body("{}").send().await.unwrap().status(), 200);
+    assert_eq!(attempt(e2e::receiver::TOKEN).body("more than ten bytes").send().await.unwrap().status(), 413);
 }
 
 #[tokio::test]
