@@ -11,7 +11,7 @@ use crate::record::Download;
 use crate::tally::Tally;
 
 /// How long one call may try.
-const CALL: Duration = Duration::from_secs(120);
+const CALL: Duration = Duration::from_mins(2);
 
 impl Pipeline {
     /// The ledger; `None` without a metering sink.

@@ -43,13 +43,13 @@ impl Place {
         let mut receiver = Process::spawn("lambda-minio-http", command).unwrap();
         let client = http_client::client(Duration::from_secs(10)).unwrap();
         let ready = format!("{address}/ready");
-        receiver.ready(Duration::from_secs(60), async |_| http_client::answers(&client, &ready).await).await.unwrap();
+        receiver.ready(Duration::from_mins(1), async |_| http_client::answers(&client, &ready).await).await.unwrap();
         Self { upstreams, database, receiver, client, address, directory }
     }
 
     /// Posts one download for each number, with `user`.
     pub(crate) async fn post(&self, numbers: std::ops::Range<u32>, user: &str) {
-        let body: String = numbers.map(|number| format!("{}\n", entry(number, user))).collect();
+        let body: Vec<u8> = numbers.flat_map(|number| format!("{}\n", entry(number, user)).into_bytes()).collect();
         let post = self.client.post(format!("{}/auditlogs/processor", self.address)).header("Authorization", TOKEN);
         assert_eq!(post.body(body).send().await.unwrap().status(), 200);
     }
@@ -62,7 +62,7 @@ impl Place {
             metrics.lines().any(|line| line == "s3audit_spool_entries 0")
                 && metrics.lines().any(|line| line == "s3audit_pending 0")
         };
-        self.receiver.ready(Duration::from_secs(60), idle).await.unwrap();
+        self.receiver.ready(Duration::from_mins(1), idle).await.unwrap();
     }
 
     /// Runs `s3audit`, with the receiver still running.
@@ -71,7 +71,7 @@ impl Place {
         configure(&mut command, &self.upstreams, self.directory.path());
         command.env("DATABASE_URL", self.database.url()).args(args);
         let mut process = Process::spawn("s3audit", command).unwrap();
-        let status = process.exited(Duration::from_secs(120)).await.unwrap().code().unwrap();
+        let status = process.exited(Duration::from_mins(2)).await.unwrap().code().unwrap();
         Told { status, stdout: process.stdout(), stderr: process.stderr() }
     }
 
