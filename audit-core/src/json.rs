@@ -612,12 +612,11 @@ mod tests {
         }
 
         #[test]
-        fn known_quotes_change_nothing(text in r#"[{\[]([\[\]{},:" ]|"[a-z]{0,70}"|[0-9]|\t|\\\\){0,24}[}\]]?"#) {
+        fn known_quotes_change_nothing(text in r#"[{\[]([\[\]{},:" ]|"[a-z]{0,70}"|[0-9]|\t){0,24}[}\]]?"#) {
             let mut quotes = vec![0_u64; text.len().div_ceil(64)];
             for (at, _) in text.bytes().enumerate().filter(|(_, byte)| *byte == b'"') {
                 quotes[at / 64] |= 1 << (at % 64);
             }
-            prop_assume!(!text.contains('\\'));
             let mut cursor = Cursor::with_quotes(text.as_bytes(), &quotes);
             let found = cursor.skip().and_then(|_| cursor.end());
             prop_assert_eq!(found.is_ok(), skip_all(text.as_bytes()).is_ok(), "{}", text);
