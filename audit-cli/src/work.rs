@@ -71,7 +71,7 @@ impl Work {
             }
             LedgerUrl::Redis(_) | LedgerUrl::DynamoDb(_) => None,
         };
-        Ok(Pipeline::open(&self.config, &self.clock, Parts { spool }).await?)
+        Ok(Pipeline::open(&self.config, &self.clock, Parts { spool, ..Parts::default() }).await?)
     }
 }
 

@@ -45,12 +45,14 @@ pub(crate) fn main() -> anyhow::Result<()> {
 async fn serve(config: Config) -> anyhow::Result<()> {
     let clock = Clock::system();
     let spool = Spool::open(&config.receiver.spool, clock.clone())?;
-    let pipeline = Arc::new(Pipeline::open(&config, &clock, Parts { spool: Some(spool.clone()) }).await?);
+    // Entries have the spool, so they need not wait at the sender for a ledger that is away.
+    let parts = Parts { spool: Some(spool.clone()), ledger_may_be_away: true };
+    let pipeline = Arc::new(Pipeline::open(&config, &clock, parts).await?);
     let standalone = Arc::new(Standalone::new(Arc::clone(&pipeline), spool, clock));
     let door = Door::open(&config).await?;
     let app = App {
         door,
-        receiver: Receiver::new(pipeline, Durable::Spool(Arc::clone(&standalone))),
+        receiver: Receiver::new(Arc::clone(&pipeline), Durable::Spool(Arc::clone(&standalone))),
         max_body_bytes: config.receiver.max_body_bytes,
         metrics: Some(Metrics::new(Arc::clone(&standalone))),
     };
@@ -60,6 +62,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     })?;
     tracing::info!(address = %listener.local_addr()?, "listening");
 
+    let asking = Arc::clone(&pipeline);
+    tokio::spawn(async move { asking.wait_for_ledger().await });
     if let Some(analytics) = config.analytics.clone() {
         tokio::spawn(look_at_plausible(analytics));
     }

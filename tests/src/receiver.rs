@@ -34,11 +34,19 @@ impl Receiver {
     /// # Errors
     /// When it does not become ready; the message has its log.
     pub async fn start(folder: &Path, environment: Vec<(String, String)>) -> Result<Self> {
+        Self::start_until(folder, environment, "/ready").await
+    }
+
+    /// As [`Receiver::start`], but waits only until `page` answers: `/` does as soon as it listens.
+    ///
+    /// # Errors
+    /// When it does not; the message has its log.
+    pub async fn start_until(folder: &Path, environment: Vec<(String, String)>, page: &str) -> Result<Self> {
         let port = free_port()?;
         let process = Self::spawn(folder, &environment, port)?;
         let client = http_client::client(Duration::from_secs(30))?;
         let mut own = Self { process, folder: folder.to_owned(), environment, client, port };
-        own.ready().await?;
+        own.answers(page).await?;
         Ok(own)
     }
 
@@ -62,12 +70,24 @@ impl Receiver {
     /// # Errors
     /// As [`Receiver::start`].
     pub async fn restart(&mut self) -> Result<()> {
-        self.process = Self::spawn(&self.folder, &self.environment, self.port)?;
-        self.ready().await
+        self.restart_until("/ready").await
     }
 
-    async fn ready(&mut self) -> Result<()> {
-        let (client, page) = (self.client.clone(), self.url("/ready"));
+    /// As [`Receiver::restart`], but waits only until `page` answers.
+    ///
+    /// # Errors
+    /// As [`Receiver::start`].
+    pub async fn restart_until(&mut self, page: &str) -> Result<()> {
+        self.process = Self::spawn(&self.folder, &self.environment, self.port)?;
+        self.answers(page).await
+    }
+
+    /// Waits until `page` answers with a success.
+    ///
+    /// # Errors
+    /// When it does not within the time that a start may take; the message has the log.
+    pub async fn answers(&mut self, page: &str) -> Result<()> {
+        let (client, page) = (self.client.clone(), self.url(page));
         self.process.ready(START_LIMIT, async |_| http_client::answers(&client, &page).await).await
     }
 

@@ -76,6 +76,8 @@ pub struct LedgerError {
     pub store: &'static str,
     /// What it said.
     pub reason: String,
+    /// Whether it was out of reach, rather than refusing: it may answer later with nothing mended in the configuration.
+    pub away: bool,
 }
 
 /// A ledger. Each method takes a whole batch of distinct keys, and answers in their order.

@@ -69,5 +69,5 @@ impl Ledger {
 }
 
 fn absent(store: &'static str, reason: &str) -> LedgerError {
-    LedgerError { store, reason: reason.to_owned() }
+    LedgerError { store, reason: reason.to_owned(), away: false }
 }

@@ -114,7 +114,7 @@ impl SpoolLedger {
 
 fn ledger_error(error: &SpoolError) -> LedgerError {
     let reason = error.to_string();
-    LedgerError { store: "spool", reason: reason.strip_prefix("spool: ").unwrap_or(&reason).to_owned() }
+    LedgerError { store: "spool", reason: reason.strip_prefix("spool: ").unwrap_or(&reason).to_owned(), away: false }
 }
 
 fn find(db: &Connection, key: &Key) -> rusqlite::Result<Option<Entry>> {

@@ -5,6 +5,7 @@ mod analytics_worker;
 pub mod cloudtrail;
 mod dashboard;
 mod errand;
+mod ledger_check;
 mod object;
 pub mod queue;
 pub mod receiver;
@@ -27,6 +28,7 @@ use stores::Stores;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Delivery, Report, Seen};
+use crate::ledger::Ledger;
 use crate::policy::MeteringPolicy;
 use crate::quarantine::Quarantined;
 use crate::record::Download;
@@ -46,6 +48,8 @@ pub struct Pipeline {
     dashboard: Option<Dashboard>,
     stores: Stores,
     clock: Clock,
+    /// Whether the ledger answered at the start.
+    ledger_seen: bool,
 }
 
 impl Pipeline {
@@ -115,11 +119,15 @@ impl Pipeline {
     /// # Errors
     /// What is not ready.
     pub async fn ready(&self) -> Result<(), String> {
-        let ledger = self.delivery.as_ref().map(Delivery::ledger);
-        match ledger.or_else(|| self.dashboard.as_ref().map(Dashboard::ledger)) {
+        match self.any_ledger() {
             Some(ledger) => ledger.ping().await.map_err(|error| error.to_string()),
             None => Ok(()),
         }
+    }
+
+    /// The ledger of metering, or else of analytics; both are in one store.
+    fn any_ledger(&self) -> Option<&Ledger> {
+        self.ledger().or_else(|| self.dashboard.as_ref().map(Dashboard::ledger))
     }
 }
 

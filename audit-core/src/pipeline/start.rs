@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::dashboard::Dashboard;
-use super::{Pipeline, Stores};
+use super::{Pipeline, Stores, ledger_check};
 use crate::aws::AwsSettings;
 use crate::client::SetUpError;
 use crate::clock::Clock;
@@ -53,6 +53,9 @@ pub struct Parts {
     /// For `LEDGER_URL=spool:`, and the name under which its owner claims in any ledger.
     #[cfg(feature = "spool")]
     pub spool: Option<crate::spool::Spool>,
+    /// Whether work begins although the ledger is out of reach, because what arrives is kept until it answers. A ledger that refuses stops the
+    /// start all the same.
+    pub ledger_may_be_away: bool,
 }
 
 impl Parts {
@@ -73,17 +76,29 @@ impl Pipeline {
     /// Puts the stages together; secrets are fetched, nothing is sent.
     ///
     /// # Errors
-    /// When the ledger or a secret cannot be had.
+    /// When the ledger or a secret cannot be had; a ledger out of reach only where `parts` says so.
     pub async fn open(config: &Config, clock: &Clock, parts: Parts) -> Result<Self, StartError> {
         let aws = &config.aws;
         let store = |place| Store::open(place, || aws.in_own_region().s3(), clock.clone());
         let stores = Stores { quarantine: store(&config.quarantine), held: store(&config.held) };
+        let mut ledger_seen = true;
         let dashboard = match &config.analytics {
-            Some(analytics) => Some(dashboard(config, analytics, &stores, clock, &parts).await?),
+            Some(analytics) => {
+                let ledger = ledger(config, analytics.terms(config.terms.lease), clock, &parts)?;
+                // Metering checks the store for both.
+                if config.process.is_none() {
+                    ledger_seen = ledger_check::check(&ledger, parts.ledger_may_be_away).await?;
+                }
+                Some(dashboard(analytics, ledger, &stores, clock)?)
+            }
             None => None,
         };
         let delivery = match &config.process {
-            Some(process) => Some(delivery(config, process, &stores, clock, parts).await?),
+            Some(process) => {
+                let ledger = ledger(config, config.terms, clock, &parts)?;
+                ledger_seen = ledger_check::check(&ledger, parts.ledger_may_be_away).await?;
+                Some(delivery(config, process, ledger, &stores, clock, parts.owner()).await?)
+            }
             None => None,
         };
         Ok(Self {
@@ -98,6 +113,7 @@ impl Pipeline {
             dashboard,
             stores,
             clock: clock.clone(),
+            ledger_seen,
         })
     }
 }
@@ -105,21 +121,18 @@ impl Pipeline {
 async fn delivery(
     config: &Config,
     process: &ProcessConfig,
+    ledger: Ledger,
     stores: &Stores,
     clock: &Clock,
-    parts: Parts,
+    owner: Option<Owner>,
 ) -> Result<Delivery<Ogc, Stores>, StartError> {
     let settings = delivery::Settings {
         batch_max_records: process.batch_max_records.get(),
         lease: config.terms.lease,
         ambiguous: process.ambiguous,
-        owner: parts.owner(),
+        owner,
         ..delivery::Settings::default()
     };
-    let ledger = Arc::new(ledger(config, config.terms, clock, &parts)?);
-    for weakness in ledger.check().await? {
-        tracing::warn!(weakness, "ledger");
-    }
     let client_secret = secret(&process.client_secret, &config.aws, "CLIENT_SECRET_ARN").await?;
     let ogc = Ogc::new(
         ogc::Settings::new(
@@ -132,23 +145,15 @@ async fn delivery(
         ),
         clock.clone(),
     )?;
-    Ok(Delivery::new(ogc, ledger, stores.clone(), settings, clock.clone()))
+    Ok(Delivery::new(ogc, Arc::new(ledger), stores.clone(), settings, clock.clone()))
 }
 
-async fn dashboard(
-    config: &Config,
+fn dashboard(
     analytics: &AnalyticsConfig,
+    ledger: Ledger,
     stores: &Stores,
     clock: &Clock,
-    parts: &Parts,
 ) -> Result<Dashboard, StartError> {
-    let ledger = ledger(config, analytics.terms(config.terms.lease), clock, parts)?;
-    // Metering checks the store for both.
-    if config.process.is_none() {
-        for weakness in ledger.check().await? {
-            tracing::warn!(weakness, "ledger");
-        }
-    }
     Dashboard::new(analytics.clone(), ledger, stores.clone(), clock.clone())
         .map_err(|error| StartError::Analytics(error.to_string()))
 }
@@ -160,7 +165,7 @@ fn ledger(config: &Config, terms: Terms, clock: &Clock, parts: &Parts) -> Result
         spool: parts.spool.clone(),
     };
     #[cfg(not(feature = "spool"))]
-    let Parts {} = parts;
+    let Parts { ledger_may_be_away: _ } = parts;
     Ledger::open(&config.ledger, terms, clock.clone(), stores)
 }
 

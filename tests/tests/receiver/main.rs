@@ -3,6 +3,7 @@
 
 mod bodies;
 mod http;
+mod ledger;
 mod lifecycle;
 mod start;
 

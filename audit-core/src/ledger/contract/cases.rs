@@ -223,7 +223,8 @@ pub(super) async fn the_store_goes_away(store: &Store, mut stop: impl FnMut(), m
     let error = ledger.sent(&keys, me, batch()).await.unwrap_err().to_string();
     assert!(!error.contains("127.0.0.1") && !error.contains("secret"), "{error}");
     ledger.claim(&keys, me).await.unwrap_err();
-    ledger.ping().await.unwrap_err();
+    assert!(ledger.ping().await.unwrap_err().away);
+    assert!(ledger.check().await.unwrap_err().away);
     start_again().await;
     ledger.ping().await.unwrap();
     assert_eq!(ledger.claim(&keys, me).await.unwrap(), [Claim::Claimed; 10]);

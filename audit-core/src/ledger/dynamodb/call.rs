@@ -89,7 +89,8 @@ pub(super) enum Failure<E> {
 impl<E: ProvideErrorMetadata> Failure<E> {
     /// The failure by the service's code, without its words: they name accounts and roles.
     pub(super) fn into_ledger(self) -> LedgerError {
-        let Self::Call(call) = self else { return error(LATE) };
+        let Self::Call(call) = self else { return LedgerError { away: true, ..error(LATE) } };
+        let away = passes(&call);
         let reason = match &*call {
             SdkError::TimeoutError(_) => LATE.to_owned(),
             SdkError::DispatchFailure(cause) if cause.is_user() || cause.is_other() => {
@@ -103,7 +104,7 @@ impl<E: ProvideErrorMetadata> Failure<E> {
             SdkError::ConstructionFailure(_) => "the request could not be built".to_owned(),
             SdkError::ResponseError(_) | _ => "an answer that cannot be read".to_owned(),
         };
-        LedgerError { store: STORE, reason }
+        LedgerError { store: STORE, reason, away }
     }
 }
 

@@ -158,5 +158,5 @@ impl DynamoLedger {
 }
 
 fn error(reason: &str) -> LedgerError {
-    LedgerError { store: STORE, reason: reason.to_owned() }
+    LedgerError { store: STORE, reason: reason.to_owned(), away: false }
 }

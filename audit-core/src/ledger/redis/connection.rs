@@ -114,7 +114,15 @@ fn ledger_error(error: &RedisError) -> LedgerError {
             None => error.category().to_owned(),
         }
     };
-    LedgerError { store: STORE, reason }
+    LedgerError { store: STORE, reason, away: is_away(error) }
+}
+
+/// Whether the server is out of reach, or starting: it may answer later as it is.
+fn is_away(error: &RedisError) -> bool {
+    use redis::{ErrorKind, ServerErrorKind};
+    let passing = [ServerErrorKind::BusyLoading, ServerErrorKind::MasterDown, ServerErrorKind::ClusterDown];
+    let starting = passing.map(ErrorKind::Server).contains(&error.kind());
+    starting || error.is_timeout() || error.is_connection_refusal() || error.is_io_error()
 }
 
 fn remedy(code: &str) -> &'static str {

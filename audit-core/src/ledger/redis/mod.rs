@@ -130,6 +130,9 @@ fn read_claim(answer: &[u8]) -> Option<Claim> {
 
 fn answers_for<T>(keys: &[Key], answers: Vec<Option<T>>) -> Result<Vec<T>, LedgerError> {
     let read: Option<Vec<T>> = answers.into_iter().collect();
-    read.filter(|read| read.len() == keys.len())
-        .ok_or_else(|| LedgerError { store: STORE, reason: "an answer that no script of the ledger gives".to_owned() })
+    read.filter(|read| read.len() == keys.len()).ok_or_else(|| LedgerError {
+        store: STORE,
+        reason: "an answer that no script of the ledger gives".to_owned(),
+        away: false,
+    })
 }
