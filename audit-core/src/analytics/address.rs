@@ -22,31 +22,35 @@ fn parse(text: &str) -> Option<IpAddr> {
     address.parse().ok()
 }
 
-/// Ranges for documentation count as public: nobody is there, so nobody is harmed, and examples work.
+/// By IANA's registry of special addresses: what is not reachable from everywhere is nobody's on the internet. Ranges for documentation count as
+/// public: nobody is there, so nobody is harmed, and examples work.
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [first, second, ..] = address.octets();
     let shared = first == 100 && (64..128).contains(&second);
     let benchmarks = first == 198 && (18..20).contains(&second);
     let protocols = address.octets().starts_with(&[192, 0, 0]);
+    let relays = address.octets().starts_with(&[192, 88, 99]);
+    // From 224 on: multicast, then what was never given out.
     !(first == 0
         || first >= 224
         || shared
         || benchmarks
         || protocols
+        || relays
         || address.is_private()
         || address.is_loopback()
         || address.is_link_local())
 }
 
+/// Of all of IPv6, `2000::/3` alone is given out: loopback, private, link-local, translated and multicast addresses lie elsewhere.
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let first = address.segments().first().copied().unwrap_or_default();
-    let site_local = first & 0xffc0 == 0xfec0;
-    !(site_local
-        || address.is_unspecified()
-        || address.is_loopback()
-        || address.is_multicast()
-        || address.is_unique_local()
-        || address.is_unicast_link_local())
+    match address.segments() {
+        // 6to4: as public as the address within.
+        [0x2002, high, low, ..] => is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))),
+        // Protocols: tunnels, benchmarks, identifiers that no packet carries.
+        [0x2001, second, ..] if second < 0x200 => false,
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
 }
 
 #[cfg(test)]
@@ -64,6 +68,11 @@ mod tests {
             ("2a00:1450::8%3", "2a00:1450::8"),
             ("[2a00:1450::8]:9000", "2a00:1450::8"),
             ("::ffff:8.8.8.8", "8.8.8.8"),
+            ("::FFFF:808:808", "8.8.8.8"),
+            ("2002:808:808::1", "2002:808:808::1"),
+            ("2001:4860:4860::8888", "2001:4860:4860::8888"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("203.0.113.255", "203.0.113.255"),
         ] {
             assert_eq!(public(text), Some(address.parse().unwrap()), "{text}");
         }
@@ -93,6 +102,23 @@ mod tests {
             "fec0::1",
             "ff02::1",
             "::ffff:10.0.0.1",
+            "::10.0.0.1",
+            "::8.8.8.8",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b:1::1",
+            "100::1",
+            "2001::1",
+            "2001:2::1",
+            "2002:a00:1::1",
+            "4000::1",
+            "[::1]:443",
+            "100.127.255.255",
+            "192.88.99.1",
+            "240.0.0.1",
+            "unknown",
+            "_hidden",
+            "0x08080808",
+            "134744072",
             "8.8.8",
             "8.8.8.8, 9.9.9.9",
             "8.8.8.08",

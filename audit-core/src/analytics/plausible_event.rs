@@ -63,12 +63,12 @@ impl PlausibleEvent {
     }
 }
 
-/// Blank values vanish at the server; control characters are of no use to anybody.
+/// Control characters are of no use to anybody. Blank values, also those of nothing else, would vanish at the server after taking a place.
 fn props<'p>(pairs: impl Iterator<Item = (&'p str, &'p str)>) -> BTreeMap<String, String> {
     let mut props = BTreeMap::new();
-    for (name, value) in pairs.filter(|(_, value)| !value.trim().is_empty()) {
-        if props.len() < MAX_PROPS {
-            let value: String = value.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+    for (name, value) in pairs {
+        let value: String = value.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+        if props.len() < MAX_PROPS && !value.trim().is_empty() {
             props.insert(cut(name, MAX_PROP_NAME_BYTES).into_owned(), cut(&value, MAX_PROP_VALUE_BYTES).into_owned());
         }
     }
@@ -178,6 +178,11 @@ mod tests {
     #[test]
     fn keys_are_percent_encoded() {
         assert_eq!(url("d.example", "a b/ü%?#&+~_-.x"), "https://d.example/downloads/a%20b/%C3%BC%25%3F%23%26%2B~_-.x");
+        // What looks encoded is part of the key, and comes back as it was.
+        assert_eq!(url("d.example", "a%2Fb%"), "https://d.example/downloads/a%252Fb%25");
+        // Dots and empty parts are the key's own; the server keeps paths as they come.
+        assert_eq!(url("d.example", "/a/../b//.c/"), "https://d.example/downloads//a/../b//.c/");
+        assert_eq!(url("d.example", "a\r\n\0\u{202e}"), "https://d.example/downloads/a%0D%0A%00%E2%80%AE");
     }
 
     #[test]
@@ -213,6 +218,9 @@ mod tests {
             let config = AnalyticsConfig { event_name: name, ..POLICY.config.clone() };
             let event = PlausibleEvent::new(&config, &visit, bytes);
             prop_assert!(event.url.len() <= MAX_URL_BYTES && event.url.is_ascii());
+            let path = event.url.strip_prefix("https://data.example/downloads/").unwrap();
+            let told = percent_encoding::percent_decode_str(path).decode_utf8().unwrap();
+            prop_assert!(told == read.key || told.strip_suffix(MARK).is_some_and(|start| read.key.starts_with(start)));
             prop_assert!(event.name.chars().count() <= MAX_NAME_CHARS);
             prop_assert!(event.props.len() <= MAX_PROPS);
             for (name, value) in &event.props {

@@ -100,6 +100,39 @@ async fn plausible_down_fails_a_message_once_at_most_and_never_a_direct_invocati
 }
 
 #[tokio::test]
+async fn plausible_hanging_or_talking_nonsense_leaves_what_is_billed_as_it_is() {
+    for (fault, outcome) in [
+        (json!({"target": "event", "hang": true}), "ambiguous"),
+        (json!({"target": "event", "status": 200, "html": true}), "pending"),
+    ] {
+        let site = Site::new().await;
+        let records: Vec<Value> = (1..=30).map(|number| record(number, number % 2 == 0)).collect();
+        let (moto, bucket) = put(&records).await;
+        let more = [("AWS_ENDPOINT_URL", moto.endpoint()), ("PLAUSIBLE_CONCURRENCY", "2")];
+        let function = function(&site, "lambda-cloudtrail", &more);
+        site.fault(fault).await;
+        let event = s3_event(&bucket, &["a.json.gz"]);
+        let tally = function.invoke(&event).await.unwrap()["tally"].take();
+        assert_eq!(
+            (&tally["delivered"], &tally["pending"], &tally["held"]),
+            (&json!(15), &json!(0), &json!(0)),
+            "{tally}"
+        );
+        let own = &tally["analytics"];
+        let [ambiguous, pending] = ["ambiguous", "pending"].map(|name| own[name].as_u64().unwrap());
+        assert!(ambiguous + pending == 30 && own[outcome].as_u64() > Some(0) && ambiguous <= 2, "{own}");
+        site.metering.upstreams().clear_faults().await.unwrap();
+        let again = function.invoke(&event).await.unwrap()["tally"].take();
+        assert_eq!((&again["delivered"], &again["duplicates"]), (&json!(0), &json!(15)), "{again}");
+        assert_eq!(again["analytics"]["recorded"], pending, "{again}");
+        assert_eq!(site.events().await.len() as u64, pending);
+        let gets: Vec<u64> = (1..=30).filter(|number| number % 2 == 0).collect();
+        site.metering.has_exactly(&billed(&gets, &records)).await.unwrap();
+        assert!(!function.log().contains("198.51.100."), "{}", function.log());
+    }
+}
+
+#[tokio::test]
 async fn the_function_url_sends_what_it_can_at_once() {
     let site = Site::new().await;
     let function = function(&site, "lambda-minio-http", &[("WEBHOOK_AUTH_TOKEN", "t")]);

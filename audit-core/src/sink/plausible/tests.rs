@@ -254,6 +254,34 @@ async fn excluded_reads_are_told() {
 }
 
 #[tokio::test]
+async fn whatever_a_client_calls_itself_its_request_is_one() {
+    let bench = Bench::new(&[], NO_PAUSE, |_| Reply::Accept).await;
+    let long = "é".repeat(3000);
+    for (number, user_agent) in [
+        "Ünï/1 (日本語)",
+        "[[curl/8] \u{7f}\u{85}]",
+        "x\r\nX-Forwarded-For: 192.0.2.1\r\n\r\nGET /",
+        "\0\u{1}",
+        " ",
+        "é\u{202e}",
+        long.as_str(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let read = Read { user_agent: Some(user_agent.into()), ..part(0, number) };
+        assert_eq!(bench.send(&[read]).await, [Recorded], "{user_agent:?}");
+        let seen = bench.server.seen().pop().unwrap();
+        assert_eq!(seen.headers["x-forwarded-for"], "203.0.113.7", "{user_agent:?}");
+        assert!(seen.headers["user-agent"].len() <= 1000 && !seen.headers["user-agent"].contains(char::is_control));
+        let prop = seen.event["props"]["user_agent"].as_str().unwrap_or_default();
+        assert!(prop.len() <= 2000 && !prop.contains(char::is_control), "{prop:?}");
+        assert_eq!(prop.ends_with('…'), user_agent == long, "{prop:?}");
+    }
+    assert_eq!(bench.server.seen().len(), 7);
+}
+
+#[tokio::test]
 async fn a_server_out_of_reach_leaves_everything_pending() {
     let mut bench = Bench::new(&[], NO_PAUSE, |_| Reply::Accept).await;
     let right = std::mem::replace(&mut bench.sink.url, "http://127.0.0.1:9/api/event".parse().unwrap());
