@@ -1,8 +1,9 @@
 //! Benchmarks, as ratios against a baseline in the same run: `bench` runs all, `bench read [--sizes 50,500] [--generator SCRIPT]`,
-//! `bench receiver [SECONDS]` and `bench start` one each.
+//! `bench agents`, `bench receiver [SECONDS]` and `bench start` one each.
 //!
 //! Needs release builds of itself and of the programs, which it looks for beside itself.
 
+mod agents;
 mod generate;
 mod read;
 mod receiver;
@@ -20,10 +21,12 @@ fn main() -> Result<()> {
     match args.next().as_deref() {
         None => {
             read::run(&setup(args)?)?;
+            agents::run()?;
             block_on(receiver::run(RECEIVER_SECONDS))?;
             block_on(start::run(&beside()?))
         }
         Some("read") => read::run(&setup(args)?),
+        Some("agents") => agents::run(),
         Some("receiver") => {
             let seconds = args.next().map_or(Ok(RECEIVER_SECONDS), |seconds| seconds.parse()).context("SECONDS")?;
             block_on(receiver::run(seconds))
@@ -32,7 +35,7 @@ fn main() -> Result<()> {
         // What `read` compares with, in a process of its own like the others.
         Some("inflate") => read::inflate(Path::new(&args.next().context("inflate: expected a file")?)),
         _ => bail!(
-            "expected nothing, `read [--sizes MEGABYTES,…] [--generator SCRIPT]`, `receiver [SECONDS]` or `start`"
+            "expected nothing, `read [--sizes MEGABYTES,…] [--generator SCRIPT]`, `agents`, `receiver [SECONDS]` or `start`"
         ),
     }
 }
