@@ -9,12 +9,13 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3-audit-tools
 export PATH := $(CACHE)/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 FUNCTIONS := lambda-cloudtrail lambda-minio-http
+FUZZ_TARGETS := log_file minio_body read invocation
 YAML := template.yaml .yamllint $(wildcard deploy/*.yaml deploy/*.yml)
 SCRIPTS := .ci/run $(wildcard scripts/*.sh)
 
 say = @printf '\n== %s\n' "$(1)"
 
-.PHONY: help demo test soak bench package check fmt
+.PHONY: help demo test soak fuzz bench package check fmt
 .PHONY: check-fmt check-clippy check-docs check-shell check-yaml check-template check-compose
 
 help: ## Lists the targets
@@ -40,6 +41,17 @@ soak: ## The long fault suite: SOAK_MINUTES (60) of random faults
 	@cargo build --workspace --bins
 	$(call say,running the long fault suite)
 	@SOAK_MINUTES=$${SOAK_MINUTES:-60} cargo test -p e2e -- --ignored --nocapture soak
+
+fuzz: ## Any bytes through what reads them: FUZZ_SECONDS (60) for each target
+	@scripts/tools.sh fuzz
+	@$(foreach target,$(FUZZ_TARGETS),$(MAKE) fuzz-$(target) && ) true
+
+# What is found new is kept in fuzz/corpus; the sanitizer needs a switch of the compiler that is not stable.
+fuzz-%:
+	$(call say,fuzzing $*)
+	@mkdir -p fuzz/corpus/$*
+	@RUSTC_BOOTSTRAP=1 cargo fuzz run $* fuzz/corpus/$* fuzz/seeds/$* -- \
+		-max_total_time=$${FUZZ_SECONDS:-60} -timeout=20 -max_len=4096 -dict=fuzz/words.dict -print_final_stats=1
 
 bench: ## The benchmarks, as ratios against a baseline in the same run
 	@scripts/tools.sh bench

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a purpose needs and is missing; says nothing when all is there.
 #
-#   scripts/tools.sh PURPOSE…      purposes: build test demo bench check package
+#   scripts/tools.sh PURPOSE…      purposes: build test demo bench check package fuzz
 #
 # Python and Go tools go into ${XDG_CACHE_HOME:-$HOME/.cache}/s3-audit-tools, which outlives a checkout. System packages
 # go through apt-get where that is possible; elsewhere the script says exactly what to install and ends with status 1.
@@ -139,6 +139,15 @@ cargo_lambda() {
     fi
 }
 
+cargo_fuzz() {
+    # libFuzzer is C++.
+    has c++ || system g++
+    has cargo-fuzz && return
+    say "building with cargo: cargo-fuzz"
+    lock
+    quietly cargo-fuzz cargo install --locked --root "$cache" cargo-fuzz
+}
+
 # go_tool COMMAND MODULE
 go_tool() {
     has "$1" && return
@@ -165,8 +174,9 @@ purpose() {
     bench) rust && wrk && moto && redis ;;
     check) rust && linters ;;
     package) rust && cargo_lambda ;;
+    fuzz) rust && cargo_fuzz ;;
     *)
-        warn "unknown purpose '$1' (build, test, demo, bench, check, package)"
+        warn "unknown purpose '$1' (build, test, demo, bench, check, package, fuzz)"
         exit 64
         ;;
     esac

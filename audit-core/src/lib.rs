@@ -10,6 +10,8 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod event;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod json;
 pub mod ledger;
 pub mod logging;

@@ -1,0 +1,4 @@
+//! See `audit_core::fuzz::invocation`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| audit_core::fuzz::invocation(bytes));
