@@ -72,3 +72,96 @@ pub const VARIABLES: &[Variable] = &[
 const fn v(name: &'static str, meaning: &'static str) -> Variable {
     Variable { name, meaning }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::{BTreeSet, HashMap};
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Config, Program, Strings};
+
+    /// What the AWS SDKs read everywhere, and Lambda sets: no settings of ours.
+    const CREDENTIALS: [&str; 4] =
+        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"];
+    /// What is read by logging, before anything else.
+    const OF_LOGGING: [&str; 2] = ["RUST_LOG", "LOG_FORMAT"];
+
+    fn names() -> BTreeSet<String> {
+        VARIABLES.iter().map(|variable| variable.name.to_owned()).collect()
+    }
+
+    /// The names in the first column of every table whose first column is headed `variable`.
+    fn documented(text: &str) -> Vec<String> {
+        let (mut names, mut of_variables) = (Vec::new(), false);
+        for line in text.lines() {
+            let first = line.strip_prefix('|').and_then(|row| row.split('|').next()).map(str::trim);
+            match first {
+                Some("variable") => of_variables = true,
+                Some(cell) if of_variables => names.extend(cell.split('`').skip(1).step_by(2).map(str::to_owned)),
+                Some(_) => {}
+                None => of_variables = false,
+            }
+        }
+        names
+    }
+
+    #[test]
+    fn the_tables_of_the_docs_have_each_variable_and_no_other() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|file| file.unwrap().path());
+        let pages = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+        let mut told = BTreeSet::new();
+        for page in pages.chain([root.join("README.md")]) {
+            let own = documented(&std::fs::read_to_string(&page).unwrap());
+            let own: BTreeSet<String> = own.into_iter().collect();
+            let unknown: Vec<_> = own.difference(&names()).cloned().collect();
+            assert!(unknown.is_empty(), "{} explains what no program reads: {unknown:?}", page.display());
+            told.extend(own);
+        }
+        let untold: Vec<_> = names().difference(&told).cloned().collect();
+        assert!(untold.is_empty(), "in no table of README.md or docs: {untold:?}");
+    }
+
+    #[test]
+    fn each_variable_is_listed_once_with_its_meaning() {
+        assert_eq!(names().len(), VARIABLES.len());
+        assert!(VARIABLES.iter().all(|variable| !variable.meaning.is_empty()));
+    }
+
+    /// Remembers what it was asked for.
+    #[derive(Default)]
+    struct Asked {
+        names: RefCell<BTreeSet<String>>,
+        set: HashMap<&'static str, &'static str>,
+    }
+
+    impl Strings for Asked {
+        fn get(&self, variable: &str) -> Option<String> {
+            self.names.borrow_mut().insert(variable.to_owned());
+            self.set.get(variable).map(|&value| value.to_owned())
+        }
+    }
+
+    #[test]
+    fn the_programs_read_each_variable_and_no_other() {
+        // Some are asked for only where these are set.
+        let set = [
+            ("PROCESS_API_URL", "http://rs.example/x"),
+            ("PLAUSIBLE_API_URL", "http://plausible.example"),
+            ("AWS_ACCESS_KEY_ID", "k"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+        ];
+        let asked = Asked { set: HashMap::from(set), ..Asked::default() };
+        for program in [Program::CloudTrail, Program::ReceiverOnLambda, Program::Receiver, Program::Cli] {
+            // Most of what it needs is missing, and yet all of it is asked for.
+            assert!(Config::read(&asked, program).is_err());
+        }
+        let mut expected = names();
+        expected.extend(CREDENTIALS.map(str::to_owned));
+        let mut found = asked.names.into_inner();
+        found.extend(OF_LOGGING.map(str::to_owned));
+        assert_eq!(found, expected);
+    }
+}
