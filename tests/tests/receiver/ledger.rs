@@ -44,7 +44,7 @@ async fn started_without_its_ledger_a_receiver_takes_entries_and_delivers_them_l
     metering.has_exactly(&gets).await.unwrap();
     // What a start says of the ledger's set-up is said once it can be asked.
     let told = async |process: &e2e::Process| process.stdout().contains("set appendfsync always");
-    receiver.process().ready(Duration::from_secs(60), told).await.unwrap();
+    receiver.process().ready(Duration::from_mins(1), told).await.unwrap();
     let status = receiver.process().terminate(Duration::from_secs(25)).await.unwrap();
     assert_eq!(status.code(), Some(0), "{status}");
 }
