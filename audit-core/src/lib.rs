@@ -9,6 +9,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod delivery;
+pub mod emf;
 pub mod event;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::clock::Clock;
 use crate::config::{ConfigError, Problem, Strings};
+use crate::emf;
 use crate::tally::Tally;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,5 +59,15 @@ pub fn run_finished(tally: &Tally, clock: &Clock) {
     });
     if let Err(error) = writeln!(std::io::stdout().lock(), "{line}") {
         tracing::error!(%error, "the line that ends a run could not be written");
+    }
+}
+
+/// Writes what a run came to as metrics, from which CloudWatch makes graphs and alarms.
+pub fn metrics(run: &emf::Run<'_>) {
+    let mut stdout = std::io::stdout().lock();
+    for document in emf::documents(run) {
+        if let Err(error) = writeln!(stdout, "{document}") {
+            tracing::error!(%error, "metrics could not be written");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use audit_core::clock::Clock;
 use audit_core::config::Config;
+use audit_core::emf;
 use audit_core::logging;
 use audit_core::pipeline::cloudtrail::{CloudTrail, Run};
 use audit_core::pipeline::{Parts, Pipeline, StartError, deadline};
@@ -63,12 +64,17 @@ impl Function {
 
     pub(crate) async fn handle(&self, event: LambdaEvent<Box<serde_json::value::RawValue>>) -> Result<Value, Failure> {
         let until = deadline(&self.clock, event.context.deadline(), &self.config)?;
-        let run =
-            self.cloudtrail().await?.run(event.payload.get().as_bytes(), &event.context.request_id, until).await?;
+        let cloudtrail = self.cloudtrail().await?;
+        let run = cloudtrail.run(event.payload.get().as_bytes(), &event.context.request_id, until).await?;
         for trouble in &run.troubles {
             tracing::error!(trouble, "not all was delivered");
         }
         logging::run_finished(&run.tally, &self.clock);
+        if let Some(function) = &self.config.metrics_of {
+            let (tally, requests) = (&run.tally, cloudtrail.pipeline().take_requests());
+            let (at, oldest_sent_ms) = (self.clock.now(), run.oldest_sent_ms);
+            logging::metrics(&emf::Run { function, at, tally, requests, oldest_sent_ms });
+        }
         answer(&run)
     }
 

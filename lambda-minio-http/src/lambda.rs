@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use audit_core::clock::Clock;
 use audit_core::config::{Config, Environment, Program};
-use audit_core::logging;
 use audit_core::pipeline::queue::{self, Queue, Received};
 use audit_core::pipeline::receiver::{Durable, Receiver};
-use audit_core::pipeline::{self, Pipeline, deadline};
+use audit_core::pipeline::{Parts, Pipeline, deadline};
+use audit_core::tally::Tally;
+use audit_core::{emf, logging};
 use axum::Router;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::{Value, json};
@@ -24,33 +25,28 @@ pub(crate) fn main() -> anyhow::Result<()> {
     logging::start(&Environment)?;
     let config = Config::read(&Environment, Program::ReceiverOnLambda)
         .inspect_err(|error| tracing::error!(%error, "cannot start"))?;
-    let function = Function { config, clock: Clock::system(), parts: OnceCell::new() };
+    let function = Function { config, clock: Clock::system(), receiving: OnceCell::new(), delivering: OnceCell::new() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(run(service_fn(|event| function.handle(event)))).map_err(|error| anyhow::anyhow!(error))
 }
 
+/// The function of one sandbox. What each way in needs is set up when it is first used, and kept.
 struct Function {
     config: Config,
     clock: Clock,
-    parts: OnceCell<Parts>,
-}
-
-/// What the first invocation sets up.
-struct Parts {
-    pipeline: Arc<Pipeline>,
-    router: Router,
+    receiving: OnceCell<Router>,
+    delivering: OnceCell<Arc<Pipeline>>,
 }
 
 impl Function {
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
         let until = deadline(&self.clock, event.context.deadline(), &self.config)?;
-        let parts = self.parts.get_or_try_init(|| self.open()).await?;
         let mut payload = event.payload;
         if function_url::is_request(&payload) {
-            return Ok(self.receive(parts, &mut payload, until).await?);
+            return self.receive(&mut payload, until).await;
         }
         match messages(&mut payload) {
-            Some(messages) => Ok(self.deliver(parts, messages?, until).await),
+            Some(messages) => self.deliver(messages?, until).await,
             None => Err(format!(
                 "unknown payload: expected a function URL request or SQS records, found {}",
                 keys(&payload)
@@ -59,39 +55,61 @@ impl Function {
         }
     }
 
-    async fn open(&self) -> Result<Parts, Error> {
-        let pipeline = Arc::new(Pipeline::open(&self.config, &self.clock, pipeline::Parts::default()).await?);
-        let durable = match &self.config.receiver.queue_url {
-            Some(url) => Durable::Queue(Queue::new(self.config.aws.sqs(), url.clone())),
-            None => Durable::Delivery,
+    async fn delivering(&self) -> Result<Arc<Pipeline>, Error> {
+        let open = async || -> Result<_, Error> {
+            Ok(Arc::new(Pipeline::open(&self.config, &self.clock, Parts::default()).await?))
         };
-        let app = App {
-            door: Door::open(&self.config).await?,
-            receiver: Receiver::new(Arc::clone(&pipeline), durable),
-            max_body_bytes: self.config.receiver.max_body_bytes,
-            metrics: None,
-        };
-        Ok(Parts { pipeline, router: router(Arc::new(app)) })
+        self.delivering.get_or_try_init(open).await.cloned()
     }
 
-    async fn receive(&self, parts: &Parts, payload: &mut Value, until: Instant) -> anyhow::Result<Value> {
+    async fn receiving(&self) -> Result<Router, Error> {
+        let open = async || -> Result<_, Error> {
+            let (pipeline, durable) = match &self.config.receiver.queue_url {
+                Some(url) => {
+                    let queue = Queue::new(self.config.aws.sqs(), url.clone());
+                    (Arc::new(Pipeline::before_queue(&self.config, &self.clock)?), Durable::Queue(queue))
+                }
+                None => (self.delivering().await?, Durable::Delivery),
+            };
+            let app = App {
+                door: Door::open(&self.config).await?,
+                receiver: Receiver::new(pipeline, durable),
+                max_body_bytes: self.config.receiver.max_body_bytes,
+                metrics: None,
+            };
+            Ok(router(Arc::new(app)))
+        };
+        self.receiving.get_or_try_init(open).await.cloned()
+    }
+
+    async fn receive(&self, payload: &mut Value, until: Instant) -> Result<Value, Error> {
+        let router = self.receiving().await?;
         let mut request = function_url::request(payload)?;
         request.extensions_mut().insert(Until(until));
-        let mut response = parts.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        let mut response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
         if let Some(taken) = response.extensions_mut().remove::<crate::app::Taken>() {
-            logging::run_finished(&taken.0, &self.clock);
+            self.finish(&taken.0, None);
         }
         Ok(function_url::response(response).await)
     }
 
-    async fn deliver(&self, parts: &Parts, messages: Vec<Received>, until: Instant) -> Value {
-        let run = queue::deliver(&parts.pipeline, messages, until).await;
+    async fn deliver(&self, messages: Vec<Received>, until: Instant) -> Result<Value, Error> {
+        let run = queue::deliver(&*self.delivering().await?, messages, until).await;
         for trouble in &run.troubles {
             tracing::error!(trouble, "not all was delivered");
         }
-        logging::run_finished(&run.tally, &self.clock);
+        self.finish(&run.tally, run.oldest_sent_ms);
         let failures: Vec<Value> = run.failed_messages.iter().map(|id| json!({ "itemIdentifier": id })).collect();
-        json!({ "batchItemFailures": failures })
+        Ok(json!({ "batchItemFailures": failures }))
+    }
+
+    /// Tells what a run came to, in the log and as metrics.
+    fn finish(&self, tally: &Tally, oldest_sent_ms: Option<i64>) {
+        logging::run_finished(tally, &self.clock);
+        if let Some(function) = &self.config.metrics_of {
+            let requests = self.delivering.get().map(|pipeline| pipeline.take_requests()).unwrap_or_default();
+            logging::metrics(&emf::Run { function, at: self.clock.now(), tally, requests, oldest_sent_ms });
+        }
     }
 }
 
@@ -106,10 +124,12 @@ fn messages(payload: &mut Value) -> Option<anyhow::Result<Vec<Received>>> {
         Some(Value::String(text)) => Ok(text),
         _ => Err(anyhow::anyhow!("SQS record: expected {field} as a string")),
     };
-    let receipts = |record: &Value| record.pointer("/attributes/ApproximateReceiveCount")?.as_str()?.parse().ok();
+    let attribute = |record: &Value, name: &str| record.get("attributes")?.get(name)?.as_str()?.parse::<i64>().ok();
     let received = |record: &mut Value| {
-        let receipts = receipts(record).unwrap_or(0);
-        Ok(Received { id: text(record, "messageId")?, receipts, body: text(record, "body")? })
+        let receipts =
+            attribute(record, "ApproximateReceiveCount").and_then(|count| count.try_into().ok()).unwrap_or(0);
+        let sent_ms = attribute(record, "SentTimestamp");
+        Ok(Received { id: text(record, "messageId")?, receipts, sent_ms, body: text(record, "body")? })
     };
     Some(records.iter_mut().map(received).collect())
 }

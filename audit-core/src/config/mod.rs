@@ -142,6 +142,9 @@ pub struct Config {
     pub max_decompressed_bytes: u64,
     /// AWS.
     pub aws: AwsSettings,
+    /// Name of the Lambda function, which metrics are told by; `None` outside Lambda and where people read the log
+    /// (`LOG_FORMAT=text`).
+    pub metrics_of: Option<String>,
     /// `DATABASE_URL` of PostgreSQL, which may hold a password.
     pub database_url: Option<SecretString>,
 }
@@ -170,6 +173,7 @@ impl Config {
             cloudtrail_bucket: reader.text("CLOUDTRAIL_BUCKET"),
             max_decompressed_bytes: reader.parsed("MAX_DECOMPRESSED_BYTES", values::size).unwrap_or(4 << 30),
             aws: aws(&reader),
+            metrics_of: metrics_of(&reader, program),
             database_url: reader.text("DATABASE_URL").map(Into::into),
         };
         reader.finish(config)
@@ -258,6 +262,11 @@ fn receiver(reader: &mut Reader<'_, impl Strings>, program: Program) -> Receiver
         queue_url: reader.parsed("QUEUE_URL", values::http_url).map(Into::into),
         max_body_bytes: reader.parsed("MAX_BODY_BYTES", values::memory_size).unwrap_or(default_body_bytes),
     }
+}
+
+fn metrics_of(reader: &Reader<'_, impl Strings>, program: Program) -> Option<String> {
+    let read_by_people = reader.text("LOG_FORMAT").as_deref() == Some("text");
+    reader.text("AWS_LAMBDA_FUNCTION_NAME").filter(|_| program.on_lambda() && !read_by_people)
 }
 
 fn aws(reader: &Reader<'_, impl Strings>) -> AwsSettings {

@@ -8,6 +8,7 @@ mod gate;
 pub mod keep;
 mod latency;
 mod part;
+mod recent;
 mod run;
 mod settle;
 mod upstream;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use keep::{HeldBatch, Keep, KeepError};
 pub use latency::{BOUNDS_SECONDS, Latency, Seen};
+pub use recent::{Recent, Requests};
 use tokio::time::Instant;
 pub use upstream::{Posted, Upstream};
 
@@ -123,6 +125,7 @@ pub struct Delivery<U, K> {
     clock: Clock,
     gate: Gate,
     latency: Latency,
+    recent: Recent,
 }
 
 impl<U: Upstream, K: Keep> Delivery<U, K> {
@@ -130,7 +133,7 @@ impl<U: Upstream, K: Keep> Delivery<U, K> {
     #[must_use]
     pub fn new(upstream: U, ledger: Arc<Ledger>, keep: K, settings: Settings, clock: Clock) -> Self {
         let gate = Gate::new(settings.probes);
-        Self { upstream, ledger, keep, settings, clock, gate, latency: Latency::default() }
+        Self { upstream, ledger, keep, settings, clock, gate, latency: Latency::default(), recent: Recent::default() }
     }
 
     /// Delivers `downloads`, waiting and trying again where that helps, and is back by `until`, give or take the ledger's
@@ -153,6 +156,11 @@ impl<U: Upstream, K: Keep> Delivery<U, K> {
     /// How long the server took.
     pub fn latency(&self) -> &Latency {
         &self.latency
+    }
+
+    /// The requests since somebody last took them.
+    pub fn recent(&self) -> &Recent {
+        &self.recent
     }
 }
 

@@ -133,9 +133,13 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
         let pass = match timeout_at(self.until, boxed(delivery.upstream.pass())).await {
             Ok(Ok(pass)) => pass,
             Ok(Err(TokenError::Transient { retry_after, message })) => {
+                delivery.recent.failed();
                 return self.again(part, retry_after, &message, None).await;
             }
-            Ok(Err(TokenError::Misconfigured(message))) => return self.stop_before(part, &message),
+            Ok(Err(TokenError::Misconfigured(message))) => {
+                delivery.recent.failed();
+                return self.stop_before(part, &message);
+            }
             Err(_) => return self.stop_before(part, NO_TIME),
         };
         if Instant::now() + delivery.settings.headroom > self.until {
@@ -148,7 +152,9 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
         let started = Instant::now();
         let records: Vec<&MeteringRecord> = self.downloads_of(&part).map(|download| &download.record).collect();
         let posted = boxed(delivery.upstream.post(&pass, batch, &records, until)).await;
-        delivery.latency.record(started.elapsed());
+        let took = started.elapsed();
+        delivery.latency.record(took);
+        delivery.recent.record(took, records.len());
         self.answer(part, batch, &pass, posted).await;
     }
 
@@ -159,6 +165,11 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
             gate.unanswered();
         } else if status.is_some() {
             gate.answered();
+        }
+        // A first 401 means that the token was revoked, which a new one mends.
+        let routine = matches!(answer, Answer::Unauthorized(_)) && !part.refreshed;
+        if answer.is_servers_fault() && !routine {
+            self.delivery.recent.failed();
         }
         match answer {
             Answer::Done => {

@@ -31,6 +31,8 @@ pub struct Run {
     pub failed_messages: Vec<String>,
     /// What went wrong, one text for each object or message.
     pub troubles: Vec<String>,
+    /// When the oldest of its messages was sent to SQS, in milliseconds since 1970.
+    pub oldest_sent_ms: Option<i64>,
     /// Status of the resource server's last answer.
     pub api_status: Option<u16>,
     /// Whether it came from SQS, which wants to know failed messages alone.
@@ -84,6 +86,12 @@ impl CloudTrail {
         Self { pipeline, s3, bucket }
     }
 
+    /// Where the records go.
+    #[must_use]
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
     /// Does what `payload` asks for, and is back by `until`; what was not reached then is told as failed.
     ///
     /// # Errors
@@ -100,6 +108,7 @@ impl CloudTrail {
         let (mut messages, mut reads) = (Vec::new(), Vec::new());
         for (index, message) in invocation.messages.into_iter().enumerate() {
             messages.push((message.id, message.receipts));
+            run.waited_since(message.sent_ms);
             match message.work {
                 Err(error) => run.fail(&mut failed, index, error.to_string()),
                 Ok(works) => {
@@ -312,6 +321,10 @@ fn skipped() -> Part {
 }
 
 impl Run {
+    pub(super) fn waited_since(&mut self, sent_ms: Option<i64>) {
+        self.oldest_sent_ms = self.oldest_sent_ms.into_iter().chain(sent_ms).min();
+    }
+
     fn fail(&mut self, failed: &mut [bool], index: usize, trouble: String) {
         if let Some(failed) = failed.get_mut(index) {
             *failed = true;

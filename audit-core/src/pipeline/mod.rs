@@ -27,7 +27,7 @@ use stores::Stores;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::delivery::{Delivery, Report, Seen};
+use crate::delivery::{Delivery, Report, Requests, Seen};
 use crate::ledger::Ledger;
 use crate::policy::MeteringPolicy;
 use crate::quarantine::Quarantined;
@@ -46,10 +46,21 @@ pub struct Pipeline {
     delivery: Option<Delivery<Ogc, Stores>>,
     /// `None`: no analytics sink.
     dashboard: Option<Dashboard>,
+    /// `Some`: the sinks are with the deliverer behind a queue.
+    behind_queue: Option<BehindQueue>,
     stores: Stores,
     clock: Clock,
     /// Whether the ledger answered at the start.
     ledger_seen: bool,
+}
+
+/// What the deliverer behind a queue does, as far as the receiver before it must know.
+#[derive(Debug)]
+struct BehindQueue {
+    meters: bool,
+    shows: bool,
+    /// `None`: neither of both.
+    ledger: Option<Ledger>,
 }
 
 impl Pipeline {
@@ -77,10 +88,16 @@ impl Pipeline {
         self.delivery.is_some()
     }
 
-    /// Whether there is an analytics sink.
+    /// Whether downloads are delivered, here or behind a queue.
+    #[must_use]
+    pub fn meters(&self) -> bool {
+        self.delivers() || self.behind_queue.as_ref().is_some_and(|own| own.meters)
+    }
+
+    /// Whether reads are shown on a dashboard, from here or from behind a queue.
     #[must_use]
     pub fn shows(&self) -> bool {
-        self.dashboard.is_some()
+        self.dashboard.is_some() || self.behind_queue.as_ref().is_some_and(|own| own.shows)
     }
 
     pub(crate) fn dashboard(&self) -> Option<&Dashboard> {
@@ -91,6 +108,12 @@ impl Pipeline {
     #[must_use]
     pub fn latency(&self) -> Option<Seen> {
         self.delivery.as_ref().map(|delivery| delivery.latency().seen())
+    }
+
+    /// The requests to the resource server since this was last asked.
+    #[must_use]
+    pub fn take_requests(&self) -> Requests {
+        self.delivery.as_ref().map(|delivery| delivery.recent().take()).unwrap_or_default()
     }
 
     /// Delivers downloads, each once; `None` without a metering sink.
@@ -127,7 +150,8 @@ impl Pipeline {
 
     /// The ledger of metering, or else of analytics; both are in one store.
     fn any_ledger(&self) -> Option<&Ledger> {
-        self.ledger().or_else(|| self.dashboard.as_ref().map(Dashboard::ledger))
+        let sinks = self.ledger().or_else(|| self.dashboard.as_ref().map(Dashboard::ledger));
+        sinks.or_else(|| self.behind_queue.as_ref()?.ledger.as_ref())
     }
 }
 

@@ -102,6 +102,8 @@ pub struct Received {
     pub id: String,
     /// `attributes.ApproximateReceiveCount`: how often it has been handed out, this time included.
     pub receipts: u64,
+    /// `attributes.SentTimestamp`: when it was sent, in milliseconds since 1970.
+    pub sent_ms: Option<i64>,
     /// `body`.
     pub body: String,
 }
@@ -111,6 +113,7 @@ pub async fn deliver(pipeline: &Pipeline, messages: Vec<Received>, until: Instan
     let mut run = Run { from_sqs: true, ..Run::default() };
     let (mut downloads, mut reads, mut ends, mut ids) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (number, message) in messages.into_iter().enumerate() {
+        run.waited_since(message.sent_ms);
         match serde_json::from_str::<Message<Vec<Download>, Vec<Read>>>(&message.body) {
             Ok(own) => {
                 downloads.extend(own.downloads);

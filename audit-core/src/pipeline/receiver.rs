@@ -114,9 +114,7 @@ impl Receiver {
         let count = downloads.len() as u64;
         let not_taken = |error: &dyn std::fmt::Display| NotTaken(error.to_string());
         let mut tally = Tally { records: count, downloads: count, ..Tally::default() };
-        // Behind a queue the deliverer has the sink; the receiver needs none of its own, unless it is for analytics alone.
-        let queued = matches!(self.durable, Durable::Queue(_)) && !self.pipeline.shows();
-        let metered = self.pipeline.delivers() || queued;
+        let metered = self.pipeline.meters();
         if metered {
             tally.deliveries = Some(Deliveries { pending: count, ..Deliveries::default() });
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::dashboard::Dashboard;
-use super::{Pipeline, Stores, ledger_check};
+use super::{BehindQueue, Pipeline, Stores, ledger_check};
 use crate::aws::AwsSettings;
 use crate::client::SetUpError;
 use crate::clock::Clock;
@@ -78,9 +78,7 @@ impl Pipeline {
     /// # Errors
     /// When the ledger or a secret cannot be had; a ledger out of reach only where `parts` says so.
     pub async fn open(config: &Config, clock: &Clock, parts: Parts) -> Result<Self, StartError> {
-        let aws = &config.aws;
-        let store = |place| Store::open(place, || aws.in_own_region().s3(), clock.clone());
-        let stores = Stores { quarantine: store(&config.quarantine), held: store(&config.held) };
+        let stores = stores(config, clock);
         let mut ledger_seen = true;
         let dashboard = match &config.analytics {
             Some(analytics) => {
@@ -111,11 +109,45 @@ impl Pipeline {
             batch_max_records: config.process.as_ref().map_or(1000, |process| process.batch_max_records.get()),
             delivery,
             dashboard,
+            behind_queue: None,
             stores,
             clock: clock.clone(),
             ledger_seen,
         })
     }
+
+    /// For a receiver that puts entries into a queue: it judges and quarantines. Sinks are the deliverer's, and so are their
+    /// secrets, which a function that anybody may call has no need to know.
+    ///
+    /// # Errors
+    /// When the ledger cannot be had.
+    pub fn before_queue(config: &Config, clock: &Clock) -> Result<Self, StartError> {
+        let (process, analytics) = (config.process.is_some(), config.analytics.is_some());
+        let ledger =
+            if process || analytics { Some(ledger(config, config.terms, clock, &Parts::default())?) } else { None };
+        // Without either, the receiver's settings do not say what the deliverer is for.
+        let meters = process || !analytics;
+        Ok(Self {
+            policy: config.metering.clone(),
+            limits: ReadLimits {
+                max_text_bytes: config.max_decompressed_bytes,
+                visits: analytics,
+                ..ReadLimits::default()
+            },
+            batch_max_records: 1000,
+            delivery: None,
+            dashboard: None,
+            behind_queue: Some(BehindQueue { meters, shows: analytics, ledger }),
+            stores: stores(config, clock),
+            clock: clock.clone(),
+            ledger_seen: true,
+        })
+    }
+}
+
+fn stores(config: &Config, clock: &Clock) -> Stores {
+    let store = |place| Store::open(place, || config.aws.in_own_region().s3(), clock.clone());
+    Stores { quarantine: store(&config.quarantine), held: store(&config.held) }
 }
 
 async fn delivery(

@@ -27,6 +27,8 @@ pub struct Message {
     pub id: Option<String>,
     /// How often SQS has handed it out, this time included; 0 for all other ways in, or where that is not told.
     pub receipts: u64,
+    /// When it was sent to SQS, in milliseconds since 1970; `None` for all other ways in, or where that is not told.
+    pub sent_ms: Option<i64>,
     /// What to read; an error fails this message alone.
     pub work: Result<Vec<Work>, TriggerError>,
 }
@@ -146,13 +148,15 @@ impl Reader<'_> {
                     Message {
                         id: None,
                         receipts: 0,
+                        sent_ms: None,
                         work: sns_message(own).and_then(|text| self.nested("SNS message", &text, &origin, 1)),
                     }
                 };
                 (notifications.iter().enumerate().map(read).collect(), false)
             }
             alone @ (Shape::Test | Shape::Objects(_) | Shape::Records(_) | Shape::Logs(_) | Shape::SnsEnvelope(_)) => {
-                (vec![Message { id: None, receipts: 0, work: Ok(self.work(alone, self.request_id, 0)?) }], false)
+                let work = Ok(self.work(alone, self.request_id, 0)?);
+                (vec![Message { id: None, receipts: 0, sent_ms: None, work }], false)
             }
         };
         Ok(Invocation { messages, from_sqs })
@@ -166,9 +170,11 @@ impl Reader<'_> {
             (_, None) => Err(field("body to be a string")),
             (Some(id), Some(body)) => self.nested("SQS message body", &body, id, 1),
         };
-        let receipts = message.object("attributes").and_then(|own| own.string("ApproximateReceiveCount"));
-        let receipts = receipts.and_then(|count| count.parse().ok()).unwrap_or(0);
-        Message { id, receipts, work }
+        let attributes = message.object("attributes");
+        let attribute = |name| attributes.as_ref().and_then(|own| own.string(name));
+        let receipts = attribute("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(0);
+        let sent_ms = attribute("SentTimestamp").and_then(|at| at.parse().ok());
+        Message { id, receipts, sent_ms, work }
     }
 
     fn nested(&self, within: &'static str, text: &str, id: &str, depth: usize) -> Result<Vec<Work>, TriggerError> {

@@ -39,6 +39,21 @@ pub enum Answer {
     Unfollowable(String),
 }
 
+impl Answer {
+    /// Whether the server or the way to it failed, rather than a record.
+    #[must_use]
+    pub fn is_servers_fault(&self) -> bool {
+        match self {
+            Self::Done | Self::Refused(_) | Self::TooLarge | Self::Accepted { .. } => false,
+            Self::Transient { .. }
+            | Self::Unauthorized(_)
+            | Self::Misconfigured(_)
+            | Self::Unknown(_)
+            | Self::Unfollowable(_) => true,
+        }
+    }
+}
+
 /// Refusals of one record, by the words they begin with. The process makes them; nothing else is a record's fault.
 const REFUSALS: [&str; 7] = [
     "One of the logs entries is empty",
