@@ -8,18 +8,17 @@ MAKEFLAGS += --no-print-directory
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/s3-audit-tools
 export PATH := $(CACHE)/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-FUNCTIONS := lambda-cloudtrail lambda-minio-http
 FUZZ_TARGETS := log_file minio_body read invocation
 YAML := template.yaml .yamllint .checkov.yaml $(wildcard deploy/*.yaml deploy/*.yml)
 SCRIPTS := .ci/run $(wildcard scripts/*.sh)
 
 say = @printf '\n== %s\n' "$(1)"
 
-.PHONY: help demo test soak fuzz bench package check fmt
+.PHONY: help demo test soak fuzz bench package package-check deploy check fmt
 .PHONY: check-fmt check-clippy check-docs check-shell check-yaml check-template check-compose
 
 help: ## Lists the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 demo: ## The whole pipeline once on sample logs, over HTTP; prints what was delivered
 	@scripts/tools.sh demo
@@ -62,10 +61,16 @@ bench: ## The benchmarks, as ratios against a baseline in the same run
 
 package: ## bootstrap.zip of both functions, by cargo-lambda; ARCH=arm64 or x86_64 (default: this machine's)
 	@scripts/tools.sh package
-	$(call say,packaging $(FUNCTIONS))
-	@cargo lambda build --release --output-format zip $(if $(ARCH),$(if $(filter arm64,$(ARCH)),--arm64,--x86-64)) \
-		$(foreach function,$(FUNCTIONS),--bin $(function))
-	@ls -l $(foreach function,$(FUNCTIONS),$(TARGET)/lambda/$(function)/bootstrap.zip)
+	$(call say,packaging lambda-cloudtrail and lambda-minio-http)
+	@scripts/package.sh $(ARCH)
+
+package-check: ## Builds the packages in two folders and compares them: the same commit gives the same zip
+	@scripts/tools.sh package
+	@scripts/package-check.sh $(ARCH)
+
+deploy: ## make package, then sam deploy by samconfig.toml; ENV= names another section of it
+	@scripts/tools.sh deploy
+	@scripts/deploy.sh $(ENV)
 
 fmt: ## Formats the code
 	@cargo fmt --all

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a purpose needs and is missing; says nothing when all is there.
 #
-#   scripts/tools.sh PURPOSE…      purposes: build test demo bench check package fuzz
+#   scripts/tools.sh PURPOSE…      purposes: build test demo bench check package deploy fuzz
 #
 # Python and Go tools go into ${XDG_CACHE_HOME:-$HOME/.cache}/s3-audit-tools, which outlives a checkout. System packages
 # go through apt-get where that is possible; elsewhere the script says exactly what to install and ends with status 1.
@@ -178,9 +178,10 @@ purpose() {
     bench) rust && wrk && moto && redis ;;
     check) rust && linters ;;
     package) rust && cargo_lambda ;;
+    deploy) rust && cargo_lambda && sam_cli ;;
     fuzz) rust && cargo_fuzz ;;
     *)
-        warn "unknown purpose '$1' (build, test, demo, bench, check, package, fuzz)"
+        warn "unknown purpose '$1' (build, test, demo, bench, check, package, deploy, fuzz)"
         exit 64
         ;;
     esac

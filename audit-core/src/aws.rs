@@ -1,11 +1,17 @@
 //! Clients of AWS services, made from plain settings: nothing is read from the environment, from files or from the
 //! network until the first call.
 //!
+//! All clients of a process share one HTTP client: its connections, and its certificates, which are read and parsed once.
+//!
 //! TLS is rustls with `ring`. Certificates of the machine are trusted (`SSL_CERT_FILE` names others), since the client
 //! takes whole certificates, and a private S3 endpoint's authority is found there too.
 
+mod advice;
+
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+pub(crate) use advice::{Asked, advice};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -33,6 +39,20 @@ pub struct AwsSettings {
     pub endpoint_secrets_manager: Option<String>,
     /// Who asks. Without, S3 is asked anonymously and every other service's calls fail.
     pub credentials: Option<AwsCredentials>,
+    /// What all clients, also those of clones, send through.
+    pub http: Http,
+}
+
+/// An HTTP client, made when it is first needed and then shared.
+#[derive(Debug, Clone, Default)]
+pub struct Http(Arc<OnceLock<SharedHttpClient>>);
+
+impl Http {
+    fn client(&self) -> SharedHttpClient {
+        let make =
+            || aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        self.0.get_or_init(make).clone()
+    }
 }
 
 /// An access key. On Lambda it is good for as long as the process lives.
@@ -47,7 +67,8 @@ pub struct AwsCredentials {
 }
 
 const CONNECT: Duration = Duration::from_secs(3);
-/// Until the first byte of an answer; SQS's long polls are not used.
+/// Until the first byte of an answer; SQS's long polls are not used. The same for all services: each other pair of limits
+/// would be a client of its own inside the shared one, with certificates of its own.
 const READ: Duration = Duration::from_secs(10);
 const ATTEMPTS: u32 = 4;
 
@@ -57,7 +78,7 @@ macro_rules! client {
         let mut config = $sdk::Config::builder()
             .behavior_version($sdk::config::BehaviorVersion::latest())
             .region($sdk::config::Region::new($region.clone()))
-            .http_client(http_client())
+            .http_client($settings.http.client())
             .timeout_config(timeouts())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
         $(config = config.$method($value);)*
@@ -116,10 +137,6 @@ impl AwsCredentials {
             "settings",
         ))
     }
-}
-
-fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
 }
 
 fn timeouts() -> TimeoutConfig {

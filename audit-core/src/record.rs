@@ -110,12 +110,17 @@ fn is_utc_time(text: &str) -> bool {
         Some(digits) => (1..=9).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()),
         None => fraction.is_empty(),
     };
-    let number = |range: std::ops::Range<usize>| whole.get(range).and_then(|digits| digits.parse::<i8>().ok());
-    shaped
-        && fraction_ok
-        && !whole.starts_with("0000")
-        && number(17..19).is_some_and(|second| second < 60)
-        && whole.parse::<jiff::civil::DateTime>().is_ok()
+    let number = |range: std::ops::Range<usize>| whole.get(range).and_then(|digits| digits.parse::<i16>().ok());
+    // By numbers, not by jiff's reader of text: this is done for every download, twice.
+    let date = |year, month, day| {
+        let (month, day) = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+        jiff::civil::Date::new(year, month, day).ok()
+    };
+    let exists = || -> Option<bool> {
+        date(number(0..4)?, number(5..7)?, number(8..10)?)?;
+        Some(number(0..4)? > 0 && number(11..13)? < 24 && number(14..16)? < 60 && number(17..19)? < 60)
+    };
+    shaped && fraction_ok && exists() == Some(true)
 }
 
 /// Reads a byte count by its exact decimal text: an integer from 0 to 2⁶³−1, or a form with fraction or exponent that is

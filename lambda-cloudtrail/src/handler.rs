@@ -1,6 +1,7 @@
 //! One invocation: what it came to, in the words that its sender understands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use audit_core::clock::Clock;
 use audit_core::config::Config;
@@ -63,8 +64,8 @@ impl Function {
     }
 
     pub(crate) async fn handle(&self, event: LambdaEvent<Box<serde_json::value::RawValue>>) -> Result<Value, Failure> {
-        let until = deadline(&self.clock, event.context.deadline(), &self.config)?;
-        let cloudtrail = self.cloudtrail().await?;
+        let (until, time_limit) = deadline(&self.clock, event.context.deadline(), &self.config)?;
+        let cloudtrail = self.cloudtrail(time_limit).await?;
         let run = cloudtrail.run(event.payload.get().as_bytes(), &event.context.request_id, until).await?;
         for trouble in &run.troubles {
             tracing::error!(trouble, "not all was delivered");
@@ -78,9 +79,10 @@ impl Function {
         answer(&run)
     }
 
-    async fn cloudtrail(&self) -> Result<Arc<CloudTrail>, Failure> {
+    /// Made by the first invocation, whose `time_limit` is that of all: the function's timeout does not change while it runs.
+    async fn cloudtrail(&self, time_limit: Duration) -> Result<Arc<CloudTrail>, Failure> {
         let open = async || -> Result<_, Failure> {
-            let pipeline = Pipeline::open(&self.config, &self.clock, Parts::default()).await?;
+            let pipeline = Pipeline::open(&self.config, &self.clock, Parts::of_function(time_limit)).await?;
             let s3 = self.config.aws.s3();
             Ok(Arc::new(CloudTrail::new(Arc::new(pipeline), s3, self.config.cloudtrail_bucket.clone())))
         };

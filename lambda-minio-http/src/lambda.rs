@@ -1,6 +1,7 @@
 //! Under Lambda: behind a function URL it receives, triggered by its queue it delivers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use audit_core::clock::Clock;
 use audit_core::config::{Config, Environment, Program};
@@ -40,13 +41,13 @@ struct Function {
 
 impl Function {
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
-        let until = deadline(&self.clock, event.context.deadline(), &self.config)?;
+        let (until, time_limit) = deadline(&self.clock, event.context.deadline(), &self.config)?;
         let mut payload = event.payload;
         if function_url::is_request(&payload) {
-            return self.receive(&mut payload, until).await;
+            return self.receive(&mut payload, until, time_limit).await;
         }
         match messages(&mut payload) {
-            Some(messages) => self.deliver(messages?, until).await,
+            Some(messages) => self.deliver(messages?, until, time_limit).await,
             None => Err(format!(
                 "unknown payload: expected a function URL request or SQS records, found {}",
                 keys(&payload)
@@ -55,21 +56,22 @@ impl Function {
         }
     }
 
-    async fn delivering(&self) -> Result<Arc<Pipeline>, Error> {
+    /// For the first invocation, whose `time_limit` is that of all: the function's timeout does not change while it runs.
+    async fn delivering(&self, time_limit: Duration) -> Result<Arc<Pipeline>, Error> {
         let open = async || -> Result<_, Error> {
-            Ok(Arc::new(Pipeline::open(&self.config, &self.clock, Parts::default()).await?))
+            Ok(Arc::new(Pipeline::open(&self.config, &self.clock, Parts::of_function(time_limit)).await?))
         };
         self.delivering.get_or_try_init(open).await.cloned()
     }
 
-    async fn receiving(&self) -> Result<Router, Error> {
+    async fn receiving(&self, time_limit: Duration) -> Result<Router, Error> {
         let open = async || -> Result<_, Error> {
             let (pipeline, durable) = match &self.config.receiver.queue_url {
                 Some(url) => {
                     let queue = Queue::new(self.config.aws.sqs(), url.clone());
                     (Arc::new(Pipeline::before_queue(&self.config, &self.clock)?), Durable::Queue(queue))
                 }
-                None => (self.delivering().await?, Durable::Delivery),
+                None => (self.delivering(time_limit).await?, Durable::Delivery),
             };
             let app = App {
                 door: Door::open(&self.config).await?,
@@ -82,8 +84,8 @@ impl Function {
         self.receiving.get_or_try_init(open).await.cloned()
     }
 
-    async fn receive(&self, payload: &mut Value, until: Instant) -> Result<Value, Error> {
-        let router = self.receiving().await?;
+    async fn receive(&self, payload: &mut Value, until: Instant, time_limit: Duration) -> Result<Value, Error> {
+        let router = self.receiving(time_limit).await?;
         let mut request = function_url::request(payload)?;
         request.extensions_mut().insert(Until(until));
         let mut response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
@@ -93,8 +95,8 @@ impl Function {
         Ok(function_url::response(response).await)
     }
 
-    async fn deliver(&self, messages: Vec<Received>, until: Instant) -> Result<Value, Error> {
-        let run = queue::deliver(&*self.delivering().await?, messages, until).await;
+    async fn deliver(&self, messages: Vec<Received>, until: Instant, time_limit: Duration) -> Result<Value, Error> {
+        let run = queue::deliver(&*self.delivering(time_limit).await?, messages, until).await;
         for trouble in &run.troubles {
             tracing::error!(trouble, "not all was delivered");
         }

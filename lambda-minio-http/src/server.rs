@@ -46,7 +46,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let clock = Clock::system();
     let spool = Spool::open(&config.receiver.spool, clock.clone())?;
     // Entries have the spool, so they need not wait at the sender for a ledger that is away.
-    let parts = Parts { spool: Some(spool.clone()), ledger_may_be_away: true };
+    let parts = Parts { spool: Some(spool.clone()), ledger_may_be_away: true, ..Parts::default() };
     let pipeline = Arc::new(Pipeline::open(&config, &clock, parts).await?);
     let standalone = Arc::new(Standalone::new(Arc::clone(&pipeline), spool, clock));
     let door = Door::open(&config).await?;

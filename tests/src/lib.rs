@@ -6,6 +6,7 @@
 
 pub mod aws;
 pub mod event_source;
+pub mod fake_aws;
 pub mod fixture;
 pub mod function;
 pub mod function_url;
@@ -24,6 +25,7 @@ pub mod tools;
 pub mod upstreams;
 
 pub use event_source::EventSource;
+pub use fake_aws::FakeAws;
 pub use fixture::Get;
 pub use function::{Function, FunctionSpec};
 pub use function_url::{UrlRequest, UrlResponse};

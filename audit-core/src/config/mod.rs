@@ -21,7 +21,7 @@ use read::Reader;
 pub use read::{Environment, Strings};
 pub use variables::{VARIABLES, Variable};
 
-use crate::aws::{AwsCredentials, AwsSettings};
+use crate::aws::{AwsCredentials, AwsSettings, Http};
 use crate::delivery::Ambiguous;
 use crate::event::IdParams;
 use crate::ledger::{LedgerUrl, Terms};
@@ -288,6 +288,7 @@ fn aws(reader: &Reader<'_, impl Strings>) -> AwsSettings {
             secret_access_key: secret_access_key.into(),
             session_token: reader.text("AWS_SESSION_TOKEN").map(Into::into),
         }),
+        http: Http::default(),
     }
 }
 

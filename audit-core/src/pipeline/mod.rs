@@ -158,15 +158,16 @@ impl Pipeline {
 /// Time kept at the end of an invocation for its answer and its last log lines.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 
-/// By when the work of an invocation must be done that Lambda ends at `deadline`.
+/// By when the work of an invocation must be done that Lambda ends at `deadline`, and how long that is from now.
 ///
 /// # Errors
 /// When the lease could end before the invocation: somebody else could then send what this one is sending.
-pub fn deadline(clock: &Clock, deadline: SystemTime, config: &Config) -> Result<Instant, StartError> {
+pub fn deadline(clock: &Clock, deadline: SystemTime, config: &Config) -> Result<(Instant, Duration), StartError> {
     let now = SystemTime::from(clock.now());
     let left = deadline.duration_since(now).unwrap_or_default();
     if left > config.terms.lease {
         return Err(StartError::Lease { lease: config.terms.lease, left });
     }
-    Ok(Instant::now() + left.saturating_sub(ANSWER_TIME.min(left / 4)))
+    let work = left.saturating_sub(ANSWER_TIME.min(left / 4));
+    Ok((Instant::now() + work, work))
 }

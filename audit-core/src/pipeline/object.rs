@@ -3,18 +3,25 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use aws_sdk_s3::error::DisplayErrorContext;
-use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
 
+use crate::aws::{Asked, advice};
 use crate::policy::MeteringPolicy;
 use crate::source::cloudtrail::{self, LogFile};
 use crate::source::{ObjectError, ReadLimits};
 
 /// Pieces that wait between the network and the reader.
 const PIECES_AHEAD: usize = 4;
+
+const LOG_FILE: Asked<'_> = Asked {
+    service: "S3",
+    permission: "s3:GetObject",
+    of: "this object",
+    missing: "no such object",
+    region_variable: Some("CLOUDTRAIL_REGION"),
+};
 
 /// Why a log file could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +46,7 @@ pub(super) async fn fetch(
 ) -> Result<Option<LogFile>, FetchError> {
     let body = match s3.get_object().bucket(bucket).key(key).send().await {
         Ok(object) => object.body,
-        Err(error) => return Err(FetchError::Store(advice(&error))),
+        Err(error) => return Err(FetchError::Store(advice(&error, &LOG_FILE))),
     };
     let origin: Arc<str> = format!("s3://{bucket}/{key}").into();
     read(body, origin, policy, limits).await
@@ -88,31 +95,5 @@ impl Read for Pieces {
         let len = buffer.len().min(self.current.len());
         self.current.split_to(len).copy_to_slice(buffer.get_mut(..len).unwrap_or_default());
         Ok(len)
-    }
-}
-
-/// What S3's refusal means, with the remedy where there is one.
-fn advice(error: &aws_sdk_s3::error::SdkError<GetObjectError>) -> String {
-    let code = error.as_service_error().and_then(|error| error.meta().code()).unwrap_or_default();
-    let message = error.as_service_error().and_then(|error| error.meta().message()).unwrap_or_default();
-    match code {
-        "NoSuchKey" => "no such object (was it deleted since, or is the key encoded?)".to_owned(),
-        "NoSuchBucket" => "no such bucket".to_owned(),
-        "AccessDenied" if message.contains("kms:") => {
-            "access denied: the function's role needs kms:Decrypt on the key that encrypts the log bucket".to_owned()
-        }
-        "AccessDenied" => {
-            "access denied: the function's role needs s3:GetObject on this object (and s3:ListBucket, to be told of \
-             missing ones), and kms:Decrypt where the bucket is encrypted with a key of yours"
-                .to_owned()
-        }
-        "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
-            "the bucket is in another region: set CLOUDTRAIL_REGION to it".to_owned()
-        }
-        "KMS.DisabledException" | "KMS.NotFoundException" | "KMS.KMSInvalidStateException" => {
-            format!("{code}: the key that encrypts the log bucket cannot be used")
-        }
-        "" => format!("S3 could not be reached: {}", DisplayErrorContext(error)),
-        code => format!("S3 answered {code}"),
     }
 }

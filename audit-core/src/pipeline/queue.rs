@@ -1,7 +1,5 @@
 //! The SQS queue between receiver and deliverer: downloads and reads as messages, and back.
 
-use aws_sdk_sqs::error::DisplayErrorContext;
-use aws_sdk_sqs::operation::send_message::SendMessageError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
@@ -10,6 +8,7 @@ use super::cloudtrail::Run;
 use super::errand::{self, Errand, READS};
 use super::{Pipeline, settle};
 use crate::analytics::Read;
+use crate::aws::{Asked, advice};
 use crate::delivery::Outcome;
 use crate::record::Download;
 
@@ -22,6 +21,16 @@ struct Message<D, R> {
     downloads: D,
     #[serde(default)]
     reads: R,
+}
+
+fn asked(permission: &'static str) -> Asked<'static> {
+    Asked {
+        service: "SQS",
+        permission,
+        of: "the queue of QUEUE_URL",
+        missing: "QUEUE_URL: no such queue in the function's region",
+        region_variable: None,
+    }
 }
 
 /// A queue to send to.
@@ -56,7 +65,7 @@ impl Queue {
     pub async fn send(&self, downloads: &[Download], reads: &[Read]) -> Result<(), QueueError> {
         for body in bodies(downloads, reads)? {
             let sent = self.sqs.send_message().queue_url(&self.url).message_body(body).send().await;
-            sent.map_err(|error| QueueError::Sqs(advice(&error)))?;
+            sent.map_err(|error| QueueError::Sqs(advice(&error, &asked("sqs:SendMessage"))))?;
         }
         Ok(())
     }
@@ -66,8 +75,8 @@ impl Queue {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), QueueError> {
-        let asked = self.sqs.get_queue_attributes().queue_url(&self.url).send().await;
-        asked.map(drop).map_err(|error| QueueError::Sqs(DisplayErrorContext(error).to_string()))
+        let answer = self.sqs.get_queue_attributes().queue_url(&self.url).send().await;
+        answer.map(drop).map_err(|error| QueueError::Sqs(advice(&error, &asked("sqs:GetQueueAttributes"))))
     }
 }
 
@@ -168,16 +177,5 @@ async fn meter(pipeline: &Pipeline, downloads: &[Download], ends: Vec<(String, u
     }
     if settle::any_pending(&report) {
         run.troubles.push(report.trouble.unwrap_or_else(|| "not delivered yet".to_owned()));
-    }
-}
-
-fn advice(error: &aws_sdk_sqs::error::SdkError<SendMessageError>) -> String {
-    match error.as_service_error().and_then(|error| error.meta().code()) {
-        Some("AccessDenied" | "AccessDeniedException") => {
-            "access denied: the function's role needs sqs:SendMessage on QUEUE_URL".to_owned()
-        }
-        Some(code) if code.contains("NonExistentQueue") => "QUEUE_URL: no such queue".to_owned(),
-        Some(code) => format!("SQS answered {code}"),
-        None => DisplayErrorContext(error).to_string(),
     }
 }

@@ -15,7 +15,9 @@ use crate::analytics::Read;
 use crate::record::Download;
 use crate::sink::plausible::AnalyticsOutcome;
 use crate::source::minio::{self, Reading};
-use crate::tally::{Analytics, Deliveries, Tally};
+#[cfg(feature = "spool")]
+use crate::tally::Analytics;
+use crate::tally::{Deliveries, Tally};
 
 /// Bodies above this are read on a thread of their own, so that they do not hold up other requests.
 const QUICK_BYTES: usize = 128 << 10;

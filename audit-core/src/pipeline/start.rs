@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::dashboard::Dashboard;
 use super::{BehindQueue, Pipeline, Stores, ledger_check};
-use crate::aws::AwsSettings;
+use crate::aws::{Asked, AwsSettings, advice};
 use crate::client::SetUpError;
 use crate::clock::Clock;
 use crate::config::{AnalyticsConfig, Config, ProcessConfig, Secret};
@@ -56,9 +56,17 @@ pub struct Parts {
     /// Whether work begins although the ledger is out of reach, because what arrives is kept until it answers. A ledger that refuses stops the
     /// start all the same.
     pub ledger_may_be_away: bool,
+    /// How long an invocation may work, where there is an end to it: what is kept free for an answer is made to fit in.
+    pub time_limit: Option<Duration>,
 }
 
 impl Parts {
+    /// For a function, of which one invocation may work for `time_limit`.
+    #[must_use]
+    pub fn of_function(time_limit: Duration) -> Self {
+        Self { time_limit: Some(time_limit), ..Self::default() }
+    }
+
     /// The name to claim under, where there is one that outlives the process.
     #[cfg(feature = "spool")]
     fn owner(&self) -> Option<Owner> {
@@ -71,6 +79,9 @@ impl Parts {
         None
     }
 }
+
+/// Less than this for an answer is worth a warning: servers take seconds for a large batch now and then.
+const SHORT_ANSWER: Duration = Duration::from_secs(5);
 
 impl Pipeline {
     /// Puts the stages together; secrets are fetched, nothing is sent.
@@ -95,7 +106,7 @@ impl Pipeline {
             Some(process) => {
                 let ledger = ledger(config, config.terms, clock, &parts)?;
                 ledger_seen = ledger_check::check(&ledger, parts.ledger_may_be_away).await?;
-                Some(delivery(config, process, ledger, &stores, clock, parts.owner()).await?)
+                Some(delivery(config, process, ledger, &stores, clock, &parts).await?)
             }
             None => None,
         };
@@ -156,15 +167,18 @@ async fn delivery(
     ledger: Ledger,
     stores: &Stores,
     clock: &Clock,
-    owner: Option<Owner>,
+    parts: &Parts,
 ) -> Result<Delivery<Ogc, Stores>, StartError> {
-    let settings = delivery::Settings {
+    let mut settings = delivery::Settings {
         batch_max_records: process.batch_max_records.get(),
         lease: config.terms.lease,
         ambiguous: process.ambiguous,
-        owner,
+        owner: parts.owner(),
         ..delivery::Settings::default()
     };
+    if let Some(limit) = parts.time_limit {
+        settings.headroom = headroom(limit, settings.headroom);
+    }
     let client_secret = secret(&process.client_secret, &config.aws, "CLIENT_SECRET_ARN").await?;
     let ogc = Ogc::new(
         ogc::Settings::new(
@@ -178,6 +192,19 @@ async fn delivery(
         clock.clone(),
     )?;
     Ok(Delivery::new(ogc, Arc::new(ledger), stores.clone(), settings, clock.clone()))
+}
+
+/// What is kept free for the answer to a request: `usual`, but no more than half of the time that there is. A function whose
+/// timeout is short then sends in the first half of it, and what is not answered in the second is held.
+fn headroom(limit: Duration, usual: Duration) -> Duration {
+    let own = usual.min(limit / 2);
+    if own < SHORT_ANSWER {
+        tracing::warn!(
+            seconds = own.as_secs_f64(),
+            "the function's timeout is short: a request that is not answered within these seconds is held; expected at least 12 s"
+        );
+    }
+    own
 }
 
 fn dashboard(
@@ -197,7 +224,7 @@ fn ledger(config: &Config, terms: Terms, clock: &Clock, parts: &Parts) -> Result
         spool: parts.spool.clone(),
     };
     #[cfg(not(feature = "spool"))]
-    let Parts { ledger_may_be_away: _ } = parts;
+    let Parts { ledger_may_be_away: _, time_limit: _ } = parts;
     Ledger::open(&config.ledger, terms, clock.clone(), stores)
 }
 
@@ -211,19 +238,29 @@ pub async fn secret(secret: &Secret, aws: &AwsSettings, variable: &'static str) 
         Secret::Arn(arn) => arn,
     };
     let refused = |reason| StartError::Secret { variable, reason };
-    let answer = aws.secrets_manager().get_secret_value().secret_id(arn).send().await.map_err(|error| {
-        let code = error.as_service_error().and_then(|error| error.meta().code());
-        refused(match code {
-            Some("AccessDeniedException") => {
-                "access denied: the function's role needs secretsmanager:GetSecretValue on this secret, and kms:Decrypt where it \
-                 is encrypted with a key of yours"
-                    .to_owned()
-            }
-            Some("ResourceNotFoundException") => "no such secret in this region".to_owned(),
-            Some(code) => format!("Secrets Manager answered {code}"),
-            None => format!("Secrets Manager could not be reached: {}", aws_sdk_secretsmanager::error::DisplayErrorContext(error)),
-        })
-    })?;
+    let missing = format!("no such secret in {}, the function's region", aws.region);
+    let asked = Asked {
+        service: "Secrets Manager",
+        permission: "secretsmanager:GetSecretValue",
+        of: "this secret",
+        missing: &missing,
+        region_variable: None,
+    };
+    let answer = aws.secrets_manager().get_secret_value().secret_id(arn).send().await;
+    let answer = answer.map_err(|error| refused(advice(&error, &asked)))?;
     let value = answer.secret_string().map(str::trim).filter(|value| !value.is_empty());
     value.map(SecretString::from).ok_or_else(|| refused("expected a secret with a text value".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_timeout_leaves_half_of_it_for_the_answer() {
+        let seconds = Duration::from_secs;
+        for (limit, expected) in [(898, 10), (28, 10), (20, 10), (8, 4), (2, 1)] {
+            assert_eq!(headroom(seconds(limit), seconds(10)), seconds(expected), "{limit} s");
+        }
+    }
 }

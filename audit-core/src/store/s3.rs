@@ -7,6 +7,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use tokio::io::AsyncReadExt;
 
 use super::{HeldBatch, LARGEST, StoreError};
+use crate::aws::{Asked, advice};
 
 /// A prefix of a bucket.
 #[derive(Debug, Clone)]
@@ -103,7 +104,19 @@ impl Prefix {
         action: &'static str,
         error: &SdkError<E, HttpResponse>,
     ) -> StoreError {
-        self.failure(name, action, words(error))
+        let asked = Asked {
+            service: "S3",
+            permission: match action {
+                "write" => "s3:PutObject",
+                "remove" => "s3:DeleteObject",
+                "list" => "s3:ListBucket",
+                _ => "s3:GetObject",
+            },
+            of: "this place",
+            missing: "no such object",
+            region_variable: None,
+        };
+        self.failure(name, action, advice(error, &asked))
     }
 
     fn failure(&self, name: &str, action: &'static str, reason: String) -> StoreError {
@@ -114,20 +127,4 @@ impl Prefix {
 fn is_conflict<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     matches!(error.code(), Some("PreconditionFailed" | "ConditionalRequestConflict"))
         || error.raw_response().is_some_and(|response| matches!(response.status().as_u16(), 409 | 412))
-}
-
-/// What S3 said, or how it could not be asked; nothing of the request.
-fn words<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> String {
-    match (error.code(), error.message()) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(code), None) => code.to_owned(),
-        (None, _) => match (error, error.raw_response()) {
-            (_, Some(response)) => format!("answered with status {}", response.status().as_u16()),
-            (SdkError::TimeoutError(_), None) => "timed out".to_owned(),
-            (SdkError::DispatchFailure(failure), None) if failure.is_timeout() => "timed out".to_owned(),
-            (SdkError::DispatchFailure(failure), None) if failure.is_io() => "cannot be reached".to_owned(),
-            (SdkError::ConstructionFailure(_), None) => "the request could not be made".to_owned(),
-            (_, None) => "the request failed; are there credentials?".to_owned(),
-        },
-    }
 }

@@ -17,15 +17,23 @@ use tokio::task::JoinSet;
 
 use super::item::Item;
 use super::{STORE, error};
+use crate::aws::{Asked, advice};
 use crate::ledger::LedgerError;
 
 const LATE: &str = "no answer in time";
 const SIDE_BY_SIDE: usize = 32;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 const ATTEMPTS: usize = 8;
 /// All attempts of one key together.
 const KEY_TIMEOUT: Duration = Duration::from_secs(15);
+
+const ITEM: Asked<'_> = Asked {
+    service: "DynamoDB",
+    permission: "dynamodb:GetItem, dynamodb:PutItem and dynamodb:DeleteItem",
+    of: "the table of LEDGER_URL",
+    missing: "LEDGER_URL: no such table in the function's region",
+    region_variable: None,
+};
 
 #[derive(Debug)]
 pub(super) struct Calls {
@@ -44,16 +52,13 @@ pub(super) enum Put {
 impl Calls {
     pub(super) fn new(client: &Client, table: &str) -> Self {
         // One policy of retries is enough, and the client's own would stop when all keys of a batch are throttled at once.
+        // The limits of a connection stay those of every client, so that they share one.
+        let limits = client.config().timeout_config().cloned().unwrap_or_else(TimeoutConfig::disabled);
         let config = client
             .config()
             .to_builder()
             .retry_config(RetryConfig::disabled())
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                    .build(),
-            )
+            .timeout_config(limits.into_builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
             .build();
         Self { client: Client::from_conf(config), table: table.to_owned() }
     }
@@ -90,21 +95,7 @@ impl<E: ProvideErrorMetadata> Failure<E> {
     /// The failure by the service's code, without its words: they name accounts and roles.
     pub(super) fn into_ledger(self) -> LedgerError {
         let Self::Call(call) = self else { return LedgerError { away: true, ..error(LATE) } };
-        let away = passes(&call);
-        let reason = match &*call {
-            SdkError::TimeoutError(_) => LATE.to_owned(),
-            SdkError::DispatchFailure(cause) if cause.is_user() || cause.is_other() => {
-                "the request could not be made (are there AWS credentials and a region?)".to_owned()
-            }
-            SdkError::DispatchFailure(_) => "connection failed or broke".to_owned(),
-            SdkError::ServiceError(refused) => {
-                let code = refused.err().code();
-                format!("refused with {}", code.unwrap_or(refused.raw().status().to_string().as_str()))
-            }
-            SdkError::ConstructionFailure(_) => "the request could not be built".to_owned(),
-            SdkError::ResponseError(_) | _ => "an answer that cannot be read".to_owned(),
-        };
-        LedgerError { store: STORE, reason, away }
+        LedgerError { store: STORE, reason: advice(&call, &ITEM), away: passes(&call) }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use fastrand::Rng;
@@ -48,8 +48,18 @@ const CALLS: [(&str, &str); 6] = [
     ("s3.amazonaws.com", "GetBucketPolicy"),
 ];
 
+/// The file of this mix and size in `directory`, made if it is not there yet.
+pub(crate) fn log_file(directory: &Path, mix: Mix, megabytes: u64) -> Result<PathBuf> {
+    let file = directory.join(format!("{}-{megabytes}.json.gz", mix.name()));
+    if !file.exists() {
+        std::fs::create_dir_all(directory)?;
+        write(&file, mix, megabytes)?;
+    }
+    Ok(file)
+}
+
 /// Writes a file of about `megabytes` (of 10⁶ bytes) of text to `path`.
-pub(crate) fn write(path: &Path, mix: Mix, megabytes: u64) -> Result<()> {
+fn write(path: &Path, mix: Mix, megabytes: u64) -> Result<()> {
     let mut trail = Trail { rng: Rng::with_seed(7), second: 0, signers: Vec::new() };
     let partial = path.with_extension("partial");
     let mut gzip = GzEncoder::new(BufWriter::new(File::create(&partial)?), Compression::default());

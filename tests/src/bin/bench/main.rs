@@ -1,10 +1,11 @@
 //! Benchmarks, as ratios against a baseline in the same run: `bench` runs all, `bench read [--sizes 50,500] [--generator SCRIPT]`,
-//! `bench agents`, `bench receiver [SECONDS]` and `bench start` one each.
+//! `bench agents`, `bench receiver [SECONDS]`, `bench start` and `bench invoke` one each.
 //!
 //! Needs release builds of itself and of the programs, which it looks for beside itself.
 
 mod agents;
 mod generate;
+mod invoke;
 mod read;
 mod receiver;
 mod start;
@@ -23,7 +24,8 @@ fn main() -> Result<()> {
             read::run(&setup(args)?)?;
             agents::run()?;
             block_on(receiver::run(RECEIVER_SECONDS))?;
-            block_on(start::run(&beside()?))
+            block_on(start::run(&beside()?))?;
+            block_on(invoke::run(&beside()?))
         }
         Some("read") => read::run(&setup(args)?),
         Some("agents") => agents::run(),
@@ -32,10 +34,11 @@ fn main() -> Result<()> {
             block_on(receiver::run(seconds))
         }
         Some("start") => block_on(start::run(&beside()?)),
+        Some("invoke") => block_on(invoke::run(&beside()?)),
         // What `read` compares with, in a process of its own like the others.
         Some("inflate") => read::inflate(Path::new(&args.next().context("inflate: expected a file")?)),
         _ => bail!(
-            "expected nothing, `read [--sizes MEGABYTES,…] [--generator SCRIPT]`, `agents`, `receiver [SECONDS]` or `start`"
+            "expected nothing, `read [--sizes MEGABYTES,…] [--generator SCRIPT]`, `agents`, `receiver [SECONDS]`, `start` or `invoke`"
         ),
     }
 }
