@@ -1,5 +1,6 @@
 //! `s3audit`: metering records from audit trails, at the command line.
 
+mod backfill;
 mod doctor;
 mod held;
 mod output;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use audit_core::config::ConfigError;
 use clap::{Parser, Subcommand};
 
-use crate::work::{LEFT, Usage};
+use crate::work::{LEFT, Mistake, Usage};
 
 /// Wrong usage, settings included.
 const USAGE: u8 = 64;
@@ -31,6 +32,8 @@ struct Cli {
 enum Command {
     /// Prints the metering records found in log files
     Parse(parse::Args),
+    /// Delivers the log files of past days, or sends them to the function's queue
+    Backfill(backfill::Args),
     /// Tells whether what the programs need is there, with the remedy where it is not
     Doctor(doctor::Args),
     /// Settles batches that were sent and whose outcome is unknown
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
         Ok(status) => status,
         Err(error) => {
             complain(&error);
-            let is_usage = error.is::<Usage>() || error.is::<ConfigError>();
+            let is_usage = error.is::<Usage>() || error.is::<Mistake>() || error.is::<ConfigError>();
             ExitCode::from(if is_usage { USAGE } else { LEFT })
         }
     }
@@ -66,7 +69,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Err(_) => anyhow::bail!(Usage(".env: expected lines of NAME=value")),
     }
     match command {
-        Command::Doctor(_) => doctor::run(doctor::settings()?.as_ref()),
+        Command::Backfill(args) => wait_for(backfill::run(args)),
+        Command::Doctor(args) => wait_for(doctor::run(args)),
         Command::Parse(args) => Ok(parse::run(&args, &parse::Settings::load()?)),
         Command::Held(args) => wait_for(held::run(args)),
         Command::Quarantine(args) => wait_for(quarantine::run(args)),

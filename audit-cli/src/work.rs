@@ -20,6 +20,18 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// As [`Usage`], in words that depend on what was given.
+#[derive(Debug)]
+pub(crate) struct Mistake(pub(crate) String);
+
+impl std::fmt::Display for Mistake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Mistake {}
+
 /// Something is left to do, or stopped half-way.
 pub(crate) const LEFT: u8 = 1;
 

@@ -5,6 +5,7 @@
 
 pub mod analytics;
 pub mod aws;
+pub mod check;
 pub mod client;
 pub mod clock;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod emf;
 pub mod event;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+pub mod finding;
 pub mod json;
 pub mod ledger;
 pub mod logging;

@@ -106,6 +106,7 @@ fn router(app: &Shared) -> Router {
     };
     Router::new()
         .route("/auth/v1/token", faulty(Target::Auth, post(auth::token)))
+        .route("/processes/{id}", get(ogc::description::process))
         .route("/processes/{id}/execution", faulty(Target::Execution, post(ogc::execution::execute)))
         .route("/jobs/{id}", faulty(Target::Jobs, get(ogc::jobs::job)))
         .route("/api/event", faulty(Target::Event, post(plausible::event)))

@@ -45,6 +45,12 @@ impl Metering {
         &self.upstreams
     }
 
+    /// `DATABASE_URL` of its database.
+    #[must_use]
+    pub fn database_url(&self) -> &str {
+        self.database.url()
+    }
+
     /// A directory for this test's files.
     #[must_use]
     pub fn place(&self) -> &Path {

@@ -22,6 +22,15 @@ pub(crate) struct Asked<'a> {
     pub(crate) region_variable: Option<&'static str>,
 }
 
+/// A log file, which is read wherever it lies.
+pub(crate) const LOG_FILE: Asked<'_> = Asked {
+    service: "S3",
+    permission: "s3:GetObject",
+    of: "this object",
+    missing: "no such object",
+    region_variable: Some("CLOUDTRAIL_REGION"),
+};
+
 /// Why the call failed, with the remedy where one is known.
 pub(crate) fn advice<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, asked: &Asked<'_>) -> String {
     let service = asked.service;
@@ -65,6 +74,7 @@ impl Answer<'_> {
             "AccessDenied" | "AccessDeniedException" | "AuthorizationError" | "Forbidden" => self.denied(asked),
             "NoSuchKey" => "no such object (was it deleted since, or is the key encoded?)".to_owned(),
             "NoSuchBucket" => "no such bucket".to_owned(),
+            "InvalidObjectState" => "archived (S3 Glacier): restore it before it is read".to_owned(),
             "ResourceNotFoundException" | "QueueDoesNotExist" => (*missing).to_owned(),
             code if code.ends_with("NonExistentQueue") => (*missing).to_owned(),
             "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {

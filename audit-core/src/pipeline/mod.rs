@@ -2,6 +2,7 @@
 
 #[cfg(feature = "spool")]
 mod analytics_worker;
+pub mod backfill;
 pub mod cloudtrail;
 mod dashboard;
 mod errand;
@@ -22,7 +23,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use dashboard::Dashboard;
-pub use start::{Parts, StartError, secret};
+pub use start::{Parts, StartError, open_ledger, secret};
 use stores::Stores;
 
 use crate::clock::Clock;

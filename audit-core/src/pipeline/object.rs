@@ -7,21 +7,13 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
 
-use crate::aws::{Asked, advice};
+use crate::aws::{LOG_FILE, advice};
 use crate::policy::MeteringPolicy;
 use crate::source::cloudtrail::{self, LogFile};
 use crate::source::{ObjectError, ReadLimits};
 
 /// Pieces that wait between the network and the reader.
 const PIECES_AHEAD: usize = 4;
-
-const LOG_FILE: Asked<'_> = Asked {
-    service: "S3",
-    permission: "s3:GetObject",
-    of: "this object",
-    missing: "no such object",
-    region_variable: Some("CLOUDTRAIL_REGION"),
-};
 
 /// Why a log file could not be read.
 #[derive(Debug, thiserror::Error)]

@@ -58,6 +58,10 @@ pub struct Parts {
     pub ledger_may_be_away: bool,
     /// How long an invocation may work, where there is an end to it: what is kept free for an answer is made to fit in.
     pub time_limit: Option<Duration>,
+    /// Deliveries run side by side: then each claims under a name of its own, as two of one name would take each other's claims
+    /// for theirs.
+    #[cfg(feature = "spool")]
+    pub side_by_side: bool,
 }
 
 impl Parts {
@@ -70,7 +74,7 @@ impl Parts {
     /// The name to claim under, where there is one that outlives the process.
     #[cfg(feature = "spool")]
     fn owner(&self) -> Option<Owner> {
-        self.spool.as_ref().map(crate::spool::Spool::owner)
+        self.spool.as_ref().filter(|_| !self.side_by_side).map(crate::spool::Spool::owner)
     }
 
     #[cfg(not(feature = "spool"))]
@@ -215,6 +219,14 @@ fn dashboard(
 ) -> Result<Dashboard, StartError> {
     Dashboard::new(analytics.clone(), ledger, stores.clone(), clock.clone())
         .map_err(|error| StartError::Analytics(error.to_string()))
+}
+
+/// The ledger of `config` by itself.
+///
+/// # Errors
+/// When `parts` lack what it needs. A store out of reach is no error yet.
+pub fn open_ledger(config: &Config, clock: &Clock, parts: &Parts) -> Result<Ledger, LedgerError> {
+    ledger(config, config.terms, clock, parts)
 }
 
 fn ledger(config: &Config, terms: Terms, clock: &Clock, parts: &Parts) -> Result<Ledger, LedgerError> {

@@ -5,6 +5,7 @@
 mod directory;
 mod held;
 mod lines;
+mod probe;
 mod s3;
 
 use std::collections::HashSet;
@@ -21,6 +22,7 @@ use crate::record::Key;
 
 pub use held::{HeldBatch, HeldLine};
 pub use lines::{Line, Lines};
+pub use probe::Probe;
 
 /// A value of `QUARANTINE` or `HELD`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -55,18 +55,20 @@ impl Prefix {
         HeldBatch::from_json(&json, &self.display(name)).map(|batch| Some((batch, tag)))
     }
 
-    /// Writes `batch` merged with what is there, each time on the condition that nobody else wrote meanwhile.
+    /// Writes `batch` merged with what is there, each time on the condition that nobody else wrote meanwhile. A first write needs
+    /// no more than `s3:PutObject`: only what is found to be there already is read.
     pub(super) async fn put_merged(&self, name: &str, batch: HeldBatch) -> Result<(), StoreError> {
+        let mut there = None;
         for _ in 0..MERGES {
             let put = self.client.put_object().bucket(&self.bucket).key(self.key(name));
-            let (put, batch) = match self.get_held(name).await? {
+            let (put, batch) = match there.take() {
                 Some((kept, tag)) => (put.set_if_match(tag), batch.clone().merged_into(kept)),
                 None => (put.if_none_match("*"), batch.clone()),
             };
             let put = put.body(batch.to_json(&self.display(name))?.into());
             match put.send().await {
                 Ok(_) => return Ok(()),
-                Err(error) if is_conflict(&error) => {}
+                Err(error) if is_conflict(&error) => there = self.get_held(name).await?,
                 Err(error) => return Err(self.error(name, "write", &error)),
             }
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+pub use object::no_log;
 use shape::{Members, Shape};
 
 /// What one invocation asks for.

@@ -17,20 +17,22 @@ pub(super) struct Named {
 impl Named {
     pub(super) fn work(self) -> Work {
         let Self { bucket, key, size, created } = self;
-        let skipped = if !created {
-            Skipped::NotCreated
-        } else if key.contains("/CloudTrail-Digest/") {
-            Skipped::Digest
-        } else if key.contains("/CloudTrail-Insight/") {
-            Skipped::Insight
-        } else if key.ends_with('/') {
-            Skipped::Folder
-        } else if size == Some(0) {
-            Skipped::Empty
-        } else {
-            return Work::Object { bucket, key, size };
-        };
-        Work::Skipped(skipped)
+        let skipped = if created { no_log(&key, size) } else { Some(Skipped::NotCreated) };
+        skipped.map_or(Work::Object { bucket, key, size }, Work::Skipped)
+    }
+}
+
+/// Why the object at `key` can be no log file; `None` where it can.
+#[must_use]
+pub fn no_log(key: &str, size: Option<u64>) -> Option<Skipped> {
+    if key.contains("/CloudTrail-Digest/") {
+        Some(Skipped::Digest)
+    } else if key.contains("/CloudTrail-Insight/") {
+        Some(Skipped::Insight)
+    } else if key.ends_with('/') {
+        Some(Skipped::Folder)
+    } else {
+        (size == Some(0)).then_some(Skipped::Empty)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The OGC Resource Server's metering process and its jobs.
 
+pub(crate) mod description;
 pub(crate) mod entry;
 pub(crate) mod execution;
 mod java;
@@ -24,8 +25,12 @@ fn authenticated(headers: &HeaderMap) -> Result<Claims, Refusal> {
     })
 }
 
-/// Where a job can be read, under the name this server was called by.
+/// Where a job can be read.
 fn location(app: &Shared, headers: &HeaderMap, job: Uuid) -> String {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    format!("http://{}/jobs/{job}", host.unwrap_or(&app.address))
+    format!("http://{}/jobs/{job}", host(app, headers))
+}
+
+/// The name this server was called by.
+fn host<'a>(app: &'a Shared, headers: &'a HeaderMap) -> &'a str {
+    headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or(&app.address)
 }

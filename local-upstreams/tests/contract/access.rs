@@ -83,3 +83,17 @@ async fn a_token_expires() {
     let expected = json!({"code": "Invalid Token", "description": "Invalid JWT token: token expired."});
     assert_eq!(response.json::<Value>().await.unwrap(), expected);
 }
+
+#[tokio::test]
+async fn a_process_is_described_to_anybody() {
+    let fixture = Fixture::start().await;
+    for (process, mode) in [(SYNC_PROCESS, "sync-execute"), (local_upstreams::ASYNC_PROCESS, "async-execute")] {
+        let description = fixture.get(&format!("/processes/{process}")).await;
+        assert_eq!(description["title"], "AuditLogsIngestion");
+        assert_eq!((&description["id"], &description["jobControlOptions"]), (&json!(process), &json!([mode])));
+    }
+    let status = async |path: &str| {
+        fixture.client.get(format!("{}{path}", fixture.base)).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((status(&format!("/processes/{USER}")).await, status("/processes/not-a-uuid").await), (404, 400));
+}

@@ -1,6 +1,7 @@
 //! The OGC Resource Server's process `AuditLogsIngestion`.
 
 pub mod answer;
+pub mod check;
 pub mod execution;
 pub mod jobs;
 pub mod token;

@@ -61,6 +61,11 @@ impl Token {
         text.replace(self.text.expose_secret(), "…")
     }
 
+    /// When it ends, as far as it says.
+    pub(super) fn ends_at(&self) -> Option<Timestamp> {
+        expiry(self.text.expose_secret())
+    }
+
     fn is(&self, other: &Self) -> bool {
         self.text.expose_secret() == other.text.expose_secret()
     }
@@ -139,7 +144,7 @@ impl Tokens {
 
     fn use_until(&self, token: &Token) -> Timestamp {
         let now = self.clock.now();
-        let end = match expiry(token.text.expose_secret()) {
+        let end = match token.ends_at() {
             Some(end) => end.saturating_sub(MARGIN).unwrap_or(end),
             None => now.saturating_add(OF_UNKNOWN_END).unwrap_or(now),
         };

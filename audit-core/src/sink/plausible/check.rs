@@ -10,22 +10,12 @@ use super::UrlError;
 use super::answer::is_dropped;
 use crate::client::{Client, Request};
 use crate::config::AnalyticsConfig;
+pub use crate::finding::Finding;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The name of the one event that is sent. No goal has it, so no dashboard shows it.
 pub const EVENT_NAME: &str = "s3audit check";
 const USER_AGENT: &str = concat!("s3audit/", env!("CARGO_PKG_VERSION"));
-
-/// What was found out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    /// As it should be.
-    Fine(String),
-    /// To be mended; with the remedy.
-    Trouble(String),
-    /// Nobody can tell from outside: to be looked at once.
-    Note(String),
-}
 
 /// Asks Plausible how it is, and whether it knows the site: by one event named [`EVENT_NAME`], not interactive, with neither a
 /// visitor's address nor User-Agent. A site that is known records it, as a visit by this machine; the other ways to ask need an account.
