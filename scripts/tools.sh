@@ -16,7 +16,8 @@ absent=()
 
 say() { printf 'tools: %s\n' "$*"; }
 warn() { printf 'tools: %s\n' "$*" >&2; }
-has() { command -v "$1" >/dev/null 2>&1; }
+# On PATH: a function of this script that bears the name of a program does not count.
+has() { type -P "$1" >/dev/null 2>&1; }
 
 # Runs a command quietly, once more if it fails (registries have bad moments), and shows its output only then.
 quietly() {

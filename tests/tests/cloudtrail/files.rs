@@ -4,15 +4,24 @@ use e2e::Get;
 use e2e::fixture::{gzip, log, s3_event, sqs_event};
 use serde_json::{Value, json};
 
+use super::storage::{Storage, on_every_storage};
 use super::{Trail, all_delivered, picked};
+
+on_every_storage!(
+    a_good_file_is_read_however_it_is_stored,
+    of_a_broken_file_nothing_is_delivered_and_the_error_says_what_is_wrong,
+    what_is_no_log_is_a_skipped_object,
+    the_same_event_in_two_files_is_one_row,
+    a_file_that_comes_twice_delivers_nothing_the_second_time,
+    a_download_seen_by_two_accounts_is_one_row,
+);
 
 fn records(numbers: impl IntoIterator<Item = u64>) -> Vec<Value> {
     Get::many(numbers).iter().map(Get::cloudtrail).collect()
 }
 
-#[tokio::test]
-async fn a_good_file_is_read_however_it_is_stored() {
-    let trail = Trail::new().await;
+async fn a_good_file_is_read_however_it_is_stored(storage: Storage) {
+    let trail = Trail::on(storage).await;
     let text = log(&records(1..=4));
     let (front, back) = text.split_at(text.len() / 2);
     let members = [gzip(front).unwrap(), gzip(b"").unwrap(), gzip(back).unwrap()].concat();
@@ -31,9 +40,8 @@ async fn a_good_file_is_read_however_it_is_stored() {
     trail.has_exactly(&Get::many(1..=8)).await;
 }
 
-#[tokio::test]
-async fn of_a_broken_file_nothing_is_delivered_and_the_error_says_what_is_wrong() {
-    let trail = Trail::with(|_| vec![("MAX_DECOMPRESSED_BYTES", "300000".to_owned())]).await;
+async fn of_a_broken_file_nothing_is_delivered_and_the_error_says_what_is_wrong(storage: Storage) {
+    let trail = Trail::on_with(storage, |_| vec![("MAX_DECOMPRESSED_BYTES", "300000".to_owned())]).await;
     let text = log(&records(1..=20));
     let whole = gzip(&text).unwrap();
     let mut damaged = whole.clone();
@@ -65,9 +73,8 @@ async fn of_a_broken_file_nothing_is_delivered_and_the_error_says_what_is_wrong(
     trail.has_exactly(&[]).await;
 }
 
-#[tokio::test]
-async fn what_is_no_log_is_a_skipped_object() {
-    let trail = Trail::new().await;
+async fn what_is_no_log_is_a_skipped_object(storage: Storage) {
+    let trail = Trail::on(storage).await;
     trail.put("AWSLogs/1/CloudTrail/real-but-empty", Vec::new()).await;
     trail.log("good", &[Get::new(1)]).await;
     let keys = [
@@ -90,9 +97,8 @@ async fn what_is_no_log_is_a_skipped_object() {
     trail.has_exactly(&Get::many([1])).await;
 }
 
-#[tokio::test]
-async fn the_same_event_in_two_files_is_one_row() {
-    let trail = Trail::new().await;
+async fn the_same_event_in_two_files_is_one_row(storage: Storage) {
+    let trail = Trail::on(storage).await;
     trail.log("one", &Get::many([1, 2, 3])).await;
     trail.log("other", &Get::many([2, 3, 4])).await;
     let tally = trail.tally(&trail.event(&["one", "other"])).await;
@@ -104,9 +110,8 @@ async fn the_same_event_in_two_files_is_one_row() {
     trail.has_exactly(&Get::many(1..=4)).await;
 }
 
-#[tokio::test]
-async fn a_file_that_comes_twice_delivers_nothing_the_second_time() {
-    let trail = Trail::new().await;
+async fn a_file_that_comes_twice_delivers_nothing_the_second_time(storage: Storage) {
+    let trail = Trail::on(storage).await;
     trail.log("k", &Get::many(1..=5)).await;
     assert_eq!(trail.tally(&trail.event(&["k", "k"])).await["delivered"], 5);
     let posts = trail.metering.posts().await.unwrap();
@@ -121,9 +126,8 @@ async fn a_file_that_comes_twice_delivers_nothing_the_second_time() {
     trail.has_exactly(&Get::many(1..=5)).await;
 }
 
-#[tokio::test]
-async fn a_download_seen_by_two_accounts_is_one_row() {
-    let trail = Trail::new().await;
+async fn a_download_seen_by_two_accounts_is_one_row(storage: Storage) {
+    let trail = Trail::on(storage).await;
     let get = Get::new(1);
     let (mut owner, mut requester) = (get.cloudtrail(), get.cloudtrail());
     owner["sharedEventID"] = json!("5c5c5c5c-0000-4000-8000-000000000001");

@@ -10,15 +10,19 @@ mod deadline;
 mod delivery;
 mod files;
 mod jobs;
+mod objects;
 mod start;
+mod storage;
 mod verdicts;
 mod ways_in;
 
 use std::time::Duration;
 
 use e2e::fixture::{adds_up, log_of};
-use e2e::{Function, FunctionSpec, Get, Metering, Moto, aws};
+use e2e::{Function, FunctionSpec, Get, Metering, aws};
 use serde_json::{Value, json};
+
+use crate::storage::Storage;
 
 /// Time enough for one request upstream, but not for many tries: a request must have ten seconds left.
 const SHORT: Duration = Duration::from_secs(18);
@@ -32,20 +36,28 @@ struct Trail {
 }
 
 impl Trail {
+    /// On the emulator.
     async fn new() -> Self {
-        Self::with(|_| Vec::new()).await
+        Self::on(Storage::moto().await).await
     }
 
-    /// With further variables, which win over the usual ones.
+    async fn on(storage: Storage) -> Self {
+        Self::on_with(storage, |_| Vec::new()).await
+    }
+
+    /// On the emulator, with further variables, which win over the usual ones.
     async fn with(more: impl FnOnce(&Metering) -> Vec<(&'static str, String)>) -> Self {
+        Self::on_with(Storage::moto().await, more).await
+    }
+
+    async fn on_with(storage: Storage, more: impl FnOnce(&Metering) -> Vec<(&'static str, String)>) -> Self {
         let metering = Metering::start().await.unwrap();
-        let moto = Moto::shared().await.unwrap();
-        let s3 = moto.s3();
+        let s3 = storage.s3();
         let bucket = format!("logs-{}", uuid::Uuid::new_v4());
         aws::create_bucket(&s3, &bucket).await.unwrap();
         let mut spec = FunctionSpec::new("lambda-cloudtrail").unwrap();
         spec.environment = metering.environment();
-        spec = spec.env("AWS_ENDPOINT_URL", moto.endpoint()).env("LEDGER_URL", "memory:");
+        spec = spec.env("AWS_ENDPOINT_URL", storage.endpoint()).env("LEDGER_URL", "memory:");
         for (name, value) in more(&metering) {
             spec = spec.env(name, value);
         }

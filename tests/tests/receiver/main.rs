@@ -5,6 +5,7 @@ mod bodies;
 mod http;
 mod ledger;
 mod lifecycle;
+mod recorded;
 mod start;
 
 use e2e::receiver::{Metrics, adds_up, sum};
