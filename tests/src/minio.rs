@@ -1,5 +1,7 @@
 //! A real MinIO server, where there is one.
 
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ const START_LIMIT: Duration = Duration::from_mins(1);
 pub struct Minio {
     process: Process,
     directory: Directory,
+    environment: Vec<(String, String)>,
+    port: u16,
     endpoint: String,
 }
 
@@ -23,32 +27,39 @@ impl Minio {
     /// standard error, where no `minio` is installed.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When it does not start, or where [`available`] fails.
     pub async fn start(environment: &[(&str, &str)]) -> Result<Option<Self>> {
-        let Some(program) = tools::tool("minio") else {
-            not_run();
+        if !available(std::thread::current().name().unwrap_or("a test"), &["minio"])? {
             return Ok(None);
-        };
+        }
         let directory = Directory::new()?;
-        let (port, console) = (free_port()?, free_port()?);
-        let mut server = tools::command(&program);
-        server
-            .args(["server", "--quiet", "--address", &format!("127.0.0.1:{port}")])
-            .args(["--console-address", &format!("127.0.0.1:{console}")])
-            .arg(directory.path().join("drive"))
-            .env("HOME", directory.path())
-            .env("MINIO_ROOT_USER", aws::ACCESS_KEY)
-            .env("MINIO_ROOT_PASSWORD", aws::SECRET_KEY)
-            .env("MINIO_REGION", aws::REGION)
-            .env("MINIO_UPDATE", "off")
-            .env("MINIO_BROWSER", "off")
-            .envs(environment.iter().copied());
-        let mut process = Process::spawn("minio", server)?;
-        let endpoint = format!("http://127.0.0.1:{port}");
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let port = free_port()?;
+        let process = spawn(&directory, &environment, port)?;
+        let mut server = Self { process, directory, environment, port, endpoint: format!("http://127.0.0.1:{port}") };
+        server.ready().await?;
+        Ok(Some(server))
+    }
+
+    /// Starts it again on the same address and drive, killing it first if it still runs.
+    ///
+    /// # Errors
+    /// When it does not start again.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process = spawn(&self.directory, &self.environment, self.port)?;
+        self.ready().await
+    }
+
+    /// Waits until it takes requests, such as after a restart that it was told to do.
+    ///
+    /// # Errors
+    /// When that takes longer than a minute.
+    pub async fn ready(&mut self) -> Result<()> {
         let client = http_client::client(Duration::from_secs(5))?;
-        let page = format!("{endpoint}/minio/health/ready");
-        process.ready(START_LIMIT, async |_| http_client::answers(&client, &page).await).await?;
-        Ok(Some(Self { process, directory, endpoint }))
+        let page = format!("{}/minio/health/ready", self.endpoint);
+        self.process.ready(START_LIMIT, async |_| http_client::answers(&client, &page).await).await
     }
 
     /// Its S3 endpoint.
@@ -68,21 +79,35 @@ impl Minio {
         &mut self.process
     }
 
+    /// A path for files beside its drive.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// `mc` with the given arguments, in which the server's alias is `local`.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn mc_command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command: Command = tools::command(&tools::required("mc")?);
+        let authority = self.endpoint.trim_start_matches("http://");
+        command
+            .arg("--config-dir")
+            .arg(self.path("mc"))
+            .args(arguments)
+            .env("HOME", self.directory.path())
+            .env("MC_HOST_local", format!("http://{}:{}@{authority}", aws::ACCESS_KEY, aws::SECRET_KEY))
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+
     /// Runs `mc`, in whose arguments the server's alias is `local`, and answers its standard output.
     ///
     /// # Errors
     /// When `mc` is not installed or fails; the message has what it said.
     pub fn mc(&self, arguments: &[&str]) -> Result<String> {
-        let mut command: Command = tools::command(&tools::required("mc")?);
-        let authority = self.endpoint.trim_start_matches("http://");
-        command
-            .arg("--config-dir")
-            .arg(self.directory.path().join("mc"))
-            .args(arguments)
-            .env("HOME", self.directory.path())
-            .env("MC_HOST_local", format!("http://{}:{}@{authority}", aws::ACCESS_KEY, aws::SECRET_KEY))
-            .stdin(Stdio::null());
-        let output = command.output()?;
+        let output = self.mc_command(arguments)?.output()?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             bail!("mc {}: {said}{}", arguments.join(" "), String::from_utf8_lossy(&output.stdout));
@@ -91,9 +116,37 @@ impl Minio {
     }
 }
 
-#[allow(clippy::print_stderr, reason = "a test that does not run must be seen not to")]
-fn not_run() {
-    eprintln!(
-        "\n!!! NOT RUN: no `minio` in the tools' cache or on PATH (scripts/tools.sh test builds it, with Go) !!!\n"
-    );
+fn spawn(directory: &Directory, environment: &[(String, String)], port: u16) -> Result<Process> {
+    let mut server = tools::command(&tools::required("minio")?);
+    server
+        .args(["server", "--quiet", "--address", &format!("127.0.0.1:{port}")])
+        .args(["--console-address", &format!("127.0.0.1:{}", free_port()?)])
+        .arg(directory.path().join("drive"))
+        .env("HOME", directory.path())
+        .env("MINIO_ROOT_USER", aws::ACCESS_KEY)
+        .env("MINIO_ROOT_PASSWORD", aws::SECRET_KEY)
+        .env("MINIO_REGION", aws::REGION)
+        .env("MINIO_UPDATE", "off")
+        .env("MINIO_BROWSER", "off")
+        .envs(environment.iter().map(|(name, value)| (name, value)));
+    Process::spawn("minio", server)
+}
+
+/// Whether `programs` (`minio`, `mc`) are here, so that `test` can run. Where they are not, standard error says that it did
+/// not, past what the test harness keeps of tests that pass.
+///
+/// # Errors
+/// When they must be here: in CI, on a machine with Go.
+pub fn available(test: &str, programs: &[&str]) -> Result<bool> {
+    let missing: Vec<_> = programs.iter().copied().filter(|name| tools::tool(name).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(true);
+    }
+    let missing = missing.join(" and no ");
+    if tools::in_ci() && tools::tool("go").is_some() {
+        bail!("{test}: no {missing}, although there is Go to build it with: run `scripts/tools.sh test`");
+    }
+    let why = format!("no {missing} in the tools' cache or on PATH (scripts/tools.sh test builds it, with Go)");
+    std::io::stderr().write_all(format!("\n!!! NOT RUN: {test}: {why} !!!\n").as_bytes())?;
+    Ok(false)
 }

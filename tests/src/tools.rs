@@ -41,6 +41,22 @@ pub fn required(name: &str) -> Result<PathBuf> {
     tool(name).with_context(|| format!("{name} is not installed: run `scripts/tools.sh test`"))
 }
 
+/// The Python interpreter of the environment `name` that `scripts/tools.sh` makes.
+///
+/// # Errors
+/// When it is not installed; the message says how to install it.
+pub fn python(name: &str) -> Result<PathBuf> {
+    let path = cache().map(|cache| cache.join("venv").join(name).join("bin/python"));
+    let path = path.filter(|path| path.is_file());
+    path.with_context(|| format!("the Python environment {name:?} is not installed: run `scripts/tools.sh test`"))
+}
+
+/// Whether this runs in continuous integration, where nothing may be missing.
+#[must_use]
+pub fn in_ci() -> bool {
+    variable("CI").is_some_and(|value| !value.is_empty())
+}
+
 /// A command whose environment holds nothing but `PATH` and a neutral locale.
 #[must_use]
 pub fn command(program: &Path) -> Command {
