@@ -10,7 +10,7 @@ export PATH := $(CACHE)/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 FUZZ_TARGETS := log_file minio_body read invocation
 YAML := template.yaml .yamllint .checkov.yaml $(wildcard deploy/*.yaml deploy/*.yml)
-SCRIPTS := .ci/run $(wildcard scripts/*.sh)
+SCRIPTS := .ci/run $(wildcard scripts/*.sh deploy/*.sh)
 
 say = @printf '\n== %s\n' "$(1)"
 

@@ -3,6 +3,7 @@
 mod backfill;
 mod doctor;
 mod held;
+mod minio;
 mod output;
 mod parse;
 mod progress;
@@ -36,6 +37,8 @@ enum Command {
     Backfill(backfill::Args),
     /// Tells whether what the programs need is there, with the remedy where it is not
     Doctor(doctor::Args),
+    /// Has MinIO send its audit entries to the receiver, and proves that they arrive
+    Minio(minio::Args),
     /// Settles batches that were sent and whose outcome is unknown
     Held(held::Args),
     /// Shows and replays records that could not be billed as they were
@@ -72,6 +75,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backfill(args) => wait_for(backfill::run(args)),
         Command::Doctor(args) => wait_for(doctor::run(args)),
         Command::Parse(args) => Ok(parse::run(&args, &parse::Settings::load()?)),
+        Command::Minio(args) => wait_for(minio::run(args)),
         Command::Held(args) => wait_for(held::run(args)),
         Command::Quarantine(args) => wait_for(quarantine::run(args)),
     }

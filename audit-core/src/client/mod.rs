@@ -12,7 +12,7 @@ use reqwest::Url;
 
 use body::Watched;
 
-/// The most of an answer's body that is read, in bytes. Every answer of the contract is far smaller.
+/// The most of an answer's body that is read unless said otherwise, in bytes. Every answer of an upstream is far smaller.
 const ANSWER_CAP_BYTES: usize = 64 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -31,6 +31,7 @@ pub enum Connections {
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: reqwest::Client,
+    answer_cap_bytes: usize,
 }
 
 /// The client could not be set up.
@@ -58,7 +59,7 @@ pub struct Response {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body, cut at 64 KiB; `None` where the connection broke or time ran out before the body's end.
+    /// Its body, cut at the client's cap (64 KiB); `None` where the connection broke or time ran out before the body's end.
     pub body: Option<Bytes>,
 }
 
@@ -79,7 +80,28 @@ impl Client {
     /// # Errors
     /// When the TLS library refuses its own defaults.
     pub fn new(connections: Connections) -> Result<Self, SetUpError> {
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        Self::trusting(rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }, connections)
+    }
+
+    /// A client with the authorities that this machine trusts (`SSL_CERT_FILE` names others) besides the web's, as servers of one's own
+    /// network often have certificates of one's own. It reads a file of certificates, so it is not for where every start counts.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn of_this_machine(connections: Connections) -> Result<Self, SetUpError> {
+        let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        // A machine without a store, or with a certificate in it that cannot be read, still has the web's.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Self::trusting(roots, connections)
+    }
+
+    /// The same, reading answers up to `bytes`.
+    #[must_use]
+    pub fn with_answer_cap(self, bytes: usize) -> Self {
+        Self { answer_cap_bytes: bytes, ..self }
+    }
+
+    fn trusting(roots: rustls::RootCertStore, connections: Connections) -> Result<Self, SetUpError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -99,7 +121,7 @@ impl Client {
             .pool_max_idle_per_host(idle)
             .pool_idle_timeout(Duration::from_secs(20))
             .build()
-            .map(|inner| Self { inner })
+            .map(|inner| Self { inner, answer_cap_bytes: ANSWER_CAP_BYTES })
             .map_err(|error| SetUpError(causes(&error)))
     }
 
@@ -122,7 +144,7 @@ impl Client {
             .timeout(timeout)
             .send();
         match sending.await {
-            Ok(response) => Ok(read(response).await),
+            Ok(response) => Ok(read(response, self.answer_cap_bytes).await),
             Err(error) => {
                 let sent = handed_over.all() && !error.is_connect() && !error.is_builder();
                 let what = causes(&error.without_url());
@@ -132,15 +154,15 @@ impl Client {
     }
 }
 
-async fn read(mut response: reqwest::Response) -> Response {
+async fn read(mut response: reqwest::Response, cap_bytes: usize) -> Response {
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let mut body = Vec::new();
     let body = loop {
         match response.chunk().await {
             Ok(Some(chunk)) => {
-                let room = ANSWER_CAP_BYTES - body.len();
+                let room = cap_bytes - body.len();
                 body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-                if body.len() == ANSWER_CAP_BYTES {
+                if body.len() == cap_bytes {
                     break Some(body.into());
                 }
             }

@@ -3,6 +3,7 @@
 //! A bad value is told by the variable's name and what is expected, never by the value: it may be a secret.
 
 mod analytics;
+mod minio;
 mod read;
 mod values;
 mod variables;
@@ -17,8 +18,9 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 pub use analytics::{AddressHeader, AnalyticsConfig, Otherwise, UserAgentPolicy, read_analytics};
-use read::Reader;
+pub use minio::{MinioConfig, read_minio, receiver_url};
 pub use read::{Environment, Strings};
+use read::{Reader, SecretVariables};
 pub use variables::{VARIABLES, Variable};
 
 use crate::aws::{AwsCredentials, AwsSettings, Http};
@@ -149,6 +151,11 @@ pub struct Config {
     pub database_url: Option<SecretString>,
 }
 
+const CLIENT_SECRET: SecretVariables =
+    SecretVariables { value: "CLIENT_SECRET", file: "CLIENT_SECRET_FILE", arn: "CLIENT_SECRET_ARN" };
+const WEBHOOK_AUTH_TOKEN: SecretVariables =
+    SecretVariables { value: "WEBHOOK_AUTH_TOKEN", file: "WEBHOOK_AUTH_TOKEN_FILE", arn: "WEBHOOK_AUTH_TOKEN_ARN" };
+
 const DAY: Duration = Duration::from_hours(24);
 
 impl Config {
@@ -211,7 +218,7 @@ fn process(reader: &mut Reader<'_, impl Strings>) -> Option<ProcessConfig> {
     Some(ProcessConfig {
         auth_url: reader.parsed_or_required("AUTH_URL", values::http_url, why).unwrap_or_else(|| url.clone()),
         client_id: reader.required("CLIENT_ID", why),
-        client_secret: reader.secret("CLIENT_SECRET", "CLIENT_SECRET_ARN", why),
+        client_secret: reader.secret(CLIENT_SECRET, why),
         item_id: reader.required("AUTH_ITEM_ID", why),
         item_type: reader.required("AUTH_ITEM_TYPE", why),
         role: reader.required("AUTH_ROLE", why),
@@ -249,9 +256,9 @@ fn store(reader: &mut Reader<'_, impl Strings>, program: Program, variable: &'st
 fn receiver(reader: &mut Reader<'_, impl Strings>, program: Program) -> ReceiverConfig {
     let allow = reader.parsed("ALLOW_UNAUTHENTICATED", values::flag).unwrap_or(false);
     let webhook_token = if program.is_receiver() && !allow {
-        Some(reader.secret("WEBHOOK_AUTH_TOKEN", "WEBHOOK_AUTH_TOKEN_ARN", "a token, or ALLOW_UNAUTHENTICATED=true"))
+        Some(reader.secret(WEBHOOK_AUTH_TOKEN, "a token, or ALLOW_UNAUTHENTICATED=true"))
     } else {
-        reader.optional_secret("WEBHOOK_AUTH_TOKEN", "WEBHOOK_AUTH_TOKEN_ARN")
+        reader.optional_secret(WEBHOOK_AUTH_TOKEN)
     };
     let default_body_bytes = if program.on_lambda() { 6 << 20 } else { 64 << 20 };
     ReceiverConfig {

@@ -27,6 +27,24 @@ impl<H: std::hash::BuildHasher> Strings for std::collections::HashMap<&str, &str
     }
 }
 
+/// The variables that one secret may come by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SecretVariables {
+    /// The secret itself.
+    pub(super) value: &'static str,
+    /// The path of a file that holds it, as containers and service managers hand secrets over.
+    pub(super) file: &'static str,
+    /// The ARN that AWS Secrets Manager keeps it under.
+    pub(super) arn: &'static str,
+}
+
+/// The text of a secret's file without white space around it, or why there is none.
+pub(super) fn secret_in(path: &str) -> Result<SecretString, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.kind().to_string())?;
+    let secret = text.trim();
+    if secret.is_empty() { Err("it is empty".to_owned()) } else { Ok(SecretString::from(secret)) }
+}
+
 /// Reads values and keeps every problem.
 pub(super) struct Reader<'s, S> {
     strings: &'s S,
@@ -78,30 +96,48 @@ impl<'s, S: Strings> Reader<'s, S> {
         self.parsed(variable, parse)
     }
 
-    /// The secret itself, or the ARN it is kept under.
-    pub(super) fn optional_secret(&mut self, variable: &'static str, arn: &'static str) -> Option<Secret> {
-        match (self.text(variable), self.text(arn)) {
-            (Some(_), Some(_)) => {
-                self.problem(arn, &format!("to be unset, because {variable} is set"));
-                None
+    /// The secret: itself, in a file, or under an ARN; by one of the three ways only.
+    pub(super) fn optional_secret(&mut self, variables: SecretVariables) -> Option<Secret> {
+        let SecretVariables { value, file, arn } = variables;
+        let mut set = [value, file, arn].into_iter().filter(|variable| self.text(variable).is_some());
+        let first = set.next()?;
+        let others: Vec<_> = set.collect();
+        if !others.is_empty() {
+            for other in others {
+                self.problem(other, &format!("to be unset, because {first} is set"));
             }
-            (Some(value), None) => Some(Secret::Value(SecretString::from(value))),
-            (None, Some(arn)) => Some(Secret::Arn(arn)),
-            (None, None) => None,
+            return None;
         }
+        let text = self.text(first)?;
+        if first == arn {
+            return Some(Secret::Arn(text));
+        }
+        if first == value {
+            return Some(Secret::Value(SecretString::from(text)));
+        }
+        secret_in(&text)
+            .map(Secret::Value)
+            .map_err(|why| self.problem(file, &format!("the path of a file that holds the secret ({why})")))
+            .ok()
     }
 
-    pub(super) fn secret(&mut self, variable: &'static str, arn: &'static str, expected: &str) -> Secret {
+    pub(super) fn secret(&mut self, variables: SecretVariables, expected: &str) -> Secret {
         let problems = self.problems.len();
-        self.optional_secret(variable, arn).unwrap_or_else(|| {
+        self.optional_secret(variables).unwrap_or_else(|| {
             if self.problems.len() == problems {
-                self.problem(variable, &format!("{expected} (or {arn})"));
+                let SecretVariables { value, file, arn } = variables;
+                self.problem(value, &format!("{expected} (or {file}, or {arn})"));
             }
             Secret::Arn(String::new())
         })
     }
 
     pub(super) fn finish<T>(self, config: T) -> Result<T, ConfigError> {
-        if self.problems.is_empty() { Ok(config) } else { Err(ConfigError(self.problems)) }
+        if self.problems.is_empty() { Ok(config) } else { Err(self.failed()) }
+    }
+
+    /// For where a problem leaves nothing to go on with.
+    pub(super) fn failed(self) -> ConfigError {
+        ConfigError(self.problems)
     }
 }

@@ -85,6 +85,34 @@ fn only_a_receiver_needs_a_webhook_token() {
 }
 
 #[test]
+fn a_secret_may_be_in_a_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "  hunter4 of the file\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let mut strings = complete();
+    strings.extend([("CLIENT_SECRET", ""), ("CLIENT_SECRET_FILE", path)]);
+    let config = Config::read(&strings, Program::Receiver).unwrap();
+    match config.process.unwrap().client_secret {
+        Secret::Value(secret) => assert_eq!(secrecy::ExposeSecret::expose_secret(&secret), "hunter4 of the file"),
+        Secret::Arn(_) => panic!("the secret of the file"),
+    }
+}
+
+#[test]
+fn a_secret_comes_by_one_way_only_and_its_file_must_hold_it() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path: &'static str = file.path().to_str().unwrap().to_owned().leak();
+    let found = problems(&[("WEBHOOK_AUTH_TOKEN_FILE", path)], Program::Receiver);
+    assert_eq!(found, ["WEBHOOK_AUTH_TOKEN_FILE"], "the value is set too");
+    let empty = [("WEBHOOK_AUTH_TOKEN", ""), ("WEBHOOK_AUTH_TOKEN_FILE", path)];
+    assert_eq!(problems(&empty, Program::Receiver), ["WEBHOOK_AUTH_TOKEN_FILE"]);
+    let missing = [("WEBHOOK_AUTH_TOKEN", ""), ("WEBHOOK_AUTH_TOKEN_FILE", "/nowhere/hunter5")];
+    assert_eq!(problems(&missing, Program::Receiver), ["WEBHOOK_AUTH_TOKEN_FILE"]);
+    let all = [("CLIENT_SECRET_FILE", path), ("CLIENT_SECRET_ARN", "arn")];
+    assert_eq!(problems(&all, Program::CloudTrail), ["CLIENT_SECRET_FILE", "CLIENT_SECRET_ARN"]);
+}
+
+#[test]
 fn units_are_understood() {
     let mut strings = complete();
     strings.extend([("LEDGER_TTL", "30 days"), ("MAX_DECOMPRESSED_BYTES", "1GiB"), ("MAX_BODY_BYTES", "1024")]);

@@ -1,0 +1,77 @@
+//! `deploy/minio-setup.sh`, the sidecar's program.
+
+use std::io::Write as _;
+
+use super::Rig;
+
+/// Whether `mc` and `curl` are here for it. Where they are not, that is told.
+fn tools_are_here(test: &str) -> bool {
+    let missing: Vec<_> = ["mc", "curl"].into_iter().filter(|program| e2e::tool(program).is_none()).collect();
+    if !missing.is_empty() {
+        let why = format!("\n!!! NOT RUN: {test}: no {} in the tools' cache or on PATH !!!\n", missing.join(", no "));
+        std::io::stderr().write_all(why.as_bytes()).unwrap();
+    }
+    missing.is_empty()
+}
+
+#[tokio::test]
+async fn the_script_sets_up_from_scratch_then_again() {
+    let Some(rig) = Rig::start(&[]).await else { return };
+    if !tools_are_here("the_script_sets_up_from_scratch_then_again") {
+        return;
+    }
+    rig.bucket("stac");
+    let queue = rig.directory.path().join("queue").to_str().unwrap().to_owned();
+    let settings = [("QUEUE_DIR", queue.as_str()), ("NOTIFY_BUCKETS", "stac")];
+    let first = rig.script(&[], &settings).await;
+    assert_eq!(first.status, 0, "{}", first.all());
+    assert!(first.stdout.ends_with("set up: 3 changes\n"), "{}", first.all());
+    assert!(first.stdout.contains("its ARN is arn:minio:sqs:"), "{}", first.stdout);
+
+    let second = rig.script(&[], &settings).await;
+    assert_eq!(second.status, 0, "{}", second.all());
+    assert!(second.stdout.ends_with("nothing to change: MinIO was set up already\n"), "{}", second.all());
+    assert!(!second.stdout.contains("++"), "{}", second.stdout);
+
+    let checked = rig.script(&["--check"], &settings).await;
+    assert_eq!(checked.status, 0, "{}", checked.all());
+    // What one of the two set up, the other finds set up.
+    let other = rig.s3audit(&["setup", "--queue-dir", &queue, "--notify", "--bucket", "stac"], &[]).await;
+    assert_eq!(other.status, 0, "{}", other.all());
+    assert!(other.stdout.ends_with("nothing to change: MinIO was set up already\n"), "{}", other.stdout);
+    assert!(!rig.buckets().contains("s3audit-probe"), "{}", rig.buckets());
+    let left: Vec<_> = std::fs::read_dir(rig.directory.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(
+        !left.iter().any(|name| name.to_str().unwrap().starts_with("tmp.")),
+        "the keys are still on disk: {left:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_script_says_what_is_wrong() {
+    let Some(rig) = Rig::start(&[]).await else { return };
+    if !tools_are_here("the_script_says_what_is_wrong") {
+        return;
+    }
+    let cases = [
+        ("MINIO_ROOT_PASSWORD", "wr0ng-secret", "MINIO_ROOT_PASSWORD: expected the secret key"),
+        ("MINIO_ROOT_USER", "nobody", "MINIO_ROOT_USER: expected an access key that MinIO knows"),
+        ("WEBHOOK_AUTH_TOKEN", "wr0ng-token", "WEBHOOK_AUTH_TOKEN: expected the token"),
+        ("WEBHOOK_AUTH_TOKEN", "", "WEBHOOK_AUTH_TOKEN: expected a value (or WEBHOOK_AUTH_TOKEN_FILE)"),
+        ("NOTIFY_BUCKETS", "none", "NOTIFY_BUCKETS: expected a bucket that is there: none"),
+        ("WEBHOOK_ID", "a b", "WEBHOOK_ID: expected"),
+    ];
+    for (variable, value, words) in cases {
+        let told = rig.script(&[], &[(variable, value)]).await;
+        let all = told.all();
+        assert_ne!(told.status, 0, "{all}");
+        assert!(all.contains(words) && !all.contains("wr0ng"), "{words}: {all}");
+    }
+    let checked = rig.script(&["--check"], &[]).await;
+    assert!(
+        checked.status != 0 && checked.all().contains("audit_webhook:metering is not as wanted"),
+        "{}",
+        checked.all()
+    );
+    assert!(!rig.stored("audit_webhook").contains("metering"), "nothing was set");
+}
