@@ -20,7 +20,7 @@ say = @printf '\n== %s\n' "$(1)"
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
-demo: ## The whole pipeline once on sample logs, over HTTP; prints what was delivered
+demo: ## The whole pipeline once on sample logs, and on real downloads where MinIO is; prints what was delivered
 	@scripts/tools.sh demo
 	$(call say,building)
 	@cargo build --workspace --bins

@@ -178,11 +178,16 @@ minio() {
     go_tool mc github.com/minio/mc
 }
 
+# Used where it is; not built for the demo alone, which takes minutes.
+minio_if_there() {
+    has minio || say "no minio here: the demo leaves the real downloads out (scripts/tools.sh test builds it, with Go)"
+}
+
 purpose() {
     case "$1" in
     build) rust ;;
     test) rust && postgres && redis && moto && minio && clients ;;
-    demo) rust && moto ;;
+    demo) rust && moto && minio_if_there ;;
     bench) rust && wrk && moto && redis ;;
     check) rust && linters ;;
     package) rust && cargo_lambda ;;

@@ -12,9 +12,9 @@ pub mod config;
 pub mod delivery;
 pub mod emf;
 pub mod event;
+pub mod finding;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
-pub mod finding;
 pub mod json;
 pub mod ledger;
 pub mod logging;

@@ -164,8 +164,8 @@ fn word(text: &str) -> String {
 #[test]
 fn every_room_is_in_the_table_and_the_other_way_round() {
     let (rules, rooms) = (rules(), rooms());
-    let [ruled, there]: [Vec<_>; 2] = [rules.keys().collect(), rooms.keys().collect()];
-    assert_eq!(ruled, there, "left: docs/ARCHITECTURE.md, right: audit-core/src");
+    let [listed, there]: [Vec<_>; 2] = [rules.keys().collect(), rooms.keys().collect()];
+    assert_eq!(listed, there, "left: docs/ARCHITECTURE.md, right: audit-core/src");
     for (room, rule) in &rules {
         for other in rule.may_use.iter().flatten() {
             assert!(rooms.contains_key(other), "docs/ARCHITECTURE.md lets `{room}` use `{other}`, which is no room");

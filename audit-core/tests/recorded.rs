@@ -1,5 +1,6 @@
 //! What a real MinIO sent (`minio/`, recorded by `scripts/record-minio.sh`) and what RustFS sends (`rustfs/`), read as the
 //! receiver reads it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests, which fail by a panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -111,6 +112,10 @@ fn lines(readings: &[Reading]) -> Vec<String> {
     lines
 }
 
+fn indented(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| ["  ", line.as_str(), "\n"]).collect()
+}
+
 fn shown(read: &Read) -> String {
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let bytes = read.bytes.map_or("-".to_owned(), |bytes| bytes.to_string());
@@ -149,10 +154,10 @@ fn the_way_of_sending_changes_nothing_of_what_is_told() {
 
 #[test]
 fn what_each_download_is_worth() {
-    let text: String = EXPECTED
-        .iter()
-        .map(|(case, told, ..)| format!("{case}: {told}\n  {}\n", lines(&recorded("batch-1", case)).join("\n  ")))
-        .collect();
+    let text = |(case, told, ..): &(&str, &str, usize, usize)| {
+        format!("{case}: {told}\n{}", indented(&lines(&recorded("batch-1", case))))
+    };
+    let text = EXPECTED.iter().map(text).collect::<Vec<_>>().concat();
     insta::assert_snapshot!(text);
 }
 
@@ -228,13 +233,11 @@ fn credentials(value: &Value, key: &str, place: &str) {
 
 #[test]
 fn rustfs_is_told_by_its_shape_and_never_billed() {
-    let text: String = cases("rustfs")
-        .iter()
-        .map(|case| {
-            let readings = [read(&std::fs::read(folder("rustfs").join(format!("{case}.json"))).unwrap())];
-            assert_eq!(readings[0].downloads, [], "{case}");
-            format!("{case}: {}\n  {}\n", told(&readings), lines(&readings).join("\n  "))
-        })
-        .collect();
+    let text = |case: &String| {
+        let readings = [read(&std::fs::read(folder("rustfs").join(format!("{case}.json"))).unwrap())];
+        assert_eq!(readings[0].downloads, [], "{case}");
+        format!("{case}: {}\n{}", told(&readings), indented(&lines(&readings)))
+    };
+    let text = cases("rustfs").iter().map(text).collect::<Vec<_>>().concat();
     insta::assert_snapshot!(text);
 }

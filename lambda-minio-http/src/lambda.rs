@@ -96,7 +96,8 @@ impl Function {
     }
 
     async fn deliver(&self, messages: Vec<Received>, until: Instant, time_limit: Duration) -> Result<Value, Error> {
-        let run = queue::deliver(&*self.delivering(time_limit).await?, messages, until).await;
+        let pipeline = self.delivering(time_limit).await?;
+        let run = queue::deliver(&pipeline, messages, until).await;
         for trouble in &run.troubles {
             tracing::error!(trouble, "not all was delivered");
         }

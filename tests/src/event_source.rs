@@ -21,6 +21,7 @@ pub struct EventSource {
     queue_url: String,
     queue_arn: String,
     batch_size: usize,
+    hurried: bool,
 }
 
 /// What came of one batch.
@@ -41,7 +42,14 @@ impl EventSource {
     /// When there is no such queue.
     pub async fn new(sqs: aws_sdk_sqs::Client, queue_url: &str, batch_size: usize) -> Result<Self> {
         let queue_arn = aws::queue_arn(&sqs, queue_url).await?;
-        Ok(Self { sqs, queue_url: queue_url.to_owned(), queue_arn, batch_size })
+        Ok(Self { sqs, queue_url: queue_url.to_owned(), queue_arn, batch_size, hurried: false })
+    }
+
+    /// Hands failed messages out again at once, as if their visibility timeout were over: so the timeout can be longer than any
+    /// invocation takes, as it must be, and nobody waits for it.
+    #[must_use]
+    pub fn hurried(self) -> Self {
+        Self { hurried: true, ..self }
     }
 
     /// Takes one batch and invokes `function` with it; `None` when no message is visible. What fails stays in the queue,
@@ -61,8 +69,15 @@ impl EventSource {
             Ok(answer) => (failures(&answer, &ids), None),
             Err(error) => (ids, Some(error)),
         };
-        self.delete(messages.iter().filter(|message| !message.message_id().is_some_and(|id| failed.contains(id))))
-            .await?;
+        let has_failed = |message: &&Message| message.message_id().is_some_and(|id| failed.contains(id));
+        self.delete(messages.iter().filter(|message| !has_failed(message))).await?;
+        if self.hurried {
+            for message in messages.iter().filter(has_failed) {
+                let again = self.sqs.change_message_visibility().queue_url(&self.queue_url).visibility_timeout(0);
+                let again = again.receipt_handle(message.receipt_handle().unwrap_or_default());
+                again.send().await.context("hand a message out again")?;
+            }
+        }
         Ok(Some(BatchOutcome { messages: messages.len(), failed, error }))
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -21,6 +22,9 @@ use tokio::task::JoinHandle;
 
 /// Who is refused, in the services' words: nothing of it may be in a log.
 pub const CALLER: &str = "arn:aws:sts::111122223333:assumed-role/logs-role/session";
+/// How often a drop comes, and how large it is: fast enough not to count as stalled.
+const DROP: Duration = Duration::from_millis(200);
+const DROP_BYTES: usize = 64;
 /// The region in which nothing is looked for.
 pub const ELSEWHERE: &str = "eu-north-1";
 
@@ -90,7 +94,7 @@ pub struct FakeAws {
 #[derive(Debug, Default)]
 struct Known {
     objects: HashMap<String, Bytes>,
-    stalling: HashMap<String, usize>,
+    dripping: HashMap<String, usize>,
     secrets: HashMap<String, String>,
     refusals: HashMap<String, Refusal>,
     calls: BTreeMap<String, u64>,
@@ -124,14 +128,14 @@ impl FakeAws {
         known(&self.state).objects.insert(format!("/{bucket}/{key}"), body.into());
     }
 
-    /// Has an object's body stop after `bytes`, without an end, until it is put again with [`FakeAws::flow`].
-    pub fn stall(&self, bucket: &str, key: &str, bytes: usize) {
-        known(&self.state).stalling.insert(format!("/{bucket}/{key}"), bytes);
+    /// Has an object's body come in drops after `bytes`, until [`FakeAws::flow`].
+    pub fn drip(&self, bucket: &str, key: &str, bytes: usize) {
+        known(&self.state).dripping.insert(format!("/{bucket}/{key}"), bytes);
     }
 
     /// Has all bodies come in full again.
     pub fn flow(&self) {
-        known(&self.state).stalling.clear();
+        known(&self.state).dripping.clear();
     }
 
     /// Keeps a secret under `arn`.
@@ -227,11 +231,16 @@ fn object(known: &Known, path: &str) -> Response {
     let Some(body) = known.objects.get(path) else {
         return Refusal::s3(404, "NoSuchKey", "The specified key does not exist.").into_response();
     };
-    let Some(&stop) = known.stalling.get(path) else { return body.clone().into_response() };
-    let start = body.slice(..stop.min(body.len()));
-    let stalled = stream::once(async { Ok::<_, std::io::Error>(start) }).chain(stream::pending());
+    let Some(&at) = known.dripping.get(path) else { return body.clone().into_response() };
     let length = body.len().to_string();
-    ([("content-length", length)], Body::from_stream(stalled)).into_response()
+    let (start, rest) = (body.slice(..at.min(body.len())), body.slice(at.min(body.len())..));
+    let drops = stream::unfold(rest, async |mut rest| {
+        tokio::time::sleep(DROP).await;
+        let drop = rest.split_to(rest.len().min(DROP_BYTES));
+        (!drop.is_empty()).then_some((Ok(drop), rest))
+    });
+    let slow = stream::once(async { Ok::<_, std::io::Error>(start) }).chain(drops);
+    ([("content-length", length)], Body::from_stream(slow)).into_response()
 }
 
 fn secret(known: &Known, body: &[u8]) -> Response {

@@ -3,14 +3,15 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::process::{Directory, Process};
 use crate::{aws, free_port, http_client, tools};
 
 const START_LIMIT: Duration = Duration::from_mins(1);
+const POLL: Duration = Duration::from_millis(100);
 
 /// A running server with one drive; its root account has the tests' keys.
 #[derive(Debug)]
@@ -52,11 +53,35 @@ impl Minio {
         self.ready().await
     }
 
-    /// Waits until it takes requests, such as after a restart that it was told to do.
+    /// Has it restart itself, as an administrator does.
     ///
     /// # Errors
-    /// When that takes longer than a minute.
-    pub async fn ready(&mut self) -> Result<()> {
+    /// When `mc` says so, or the server is not back in time.
+    pub async fn restart_itself(&mut self) -> Result<()> {
+        // It answers before it goes down: only its uptime tells that it is back.
+        let mut before = self.uptime_seconds()?;
+        while before < 2 {
+            tokio::time::sleep(POLL).await;
+            before = self.uptime_seconds()?;
+        }
+        self.mc(&["admin", "service", "restart", "--json", "local"])?;
+        let start = Instant::now();
+        while self.uptime_seconds().map_or(true, |now| now >= before + start.elapsed().as_secs()) {
+            if start.elapsed() > START_LIMIT {
+                bail!("minio did not restart within {START_LIMIT:?}\n{}", self.process.log_tail());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        self.ready().await
+    }
+
+    fn uptime_seconds(&self) -> Result<u64> {
+        let info: serde_json::Value = serde_json::from_str(&self.mc(&["admin", "info", "--json", "local"])?)?;
+        let uptime = info.pointer("/info/servers/0/uptime").and_then(serde_json::Value::as_u64);
+        uptime.with_context(|| format!("no uptime in {info}"))
+    }
+
+    async fn ready(&mut self) -> Result<()> {
         let client = http_client::client(Duration::from_secs(5))?;
         let page = format!("{}/minio/health/ready", self.endpoint);
         self.process.ready(START_LIMIT, async |_| http_client::answers(&client, &page).await).await

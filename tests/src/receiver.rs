@@ -22,6 +22,8 @@ pub struct Receiver {
     folder: PathBuf,
     environment: Vec<(String, String)>,
     client: reqwest::Client,
+    // For looking at it, which also tests do that share it.
+    looking: reqwest::Client,
     port: u16,
 }
 
@@ -45,7 +47,8 @@ impl Receiver {
         let port = free_port()?;
         let process = Self::spawn(folder, &environment, port)?;
         let client = http_client::client(Duration::from_secs(30))?;
-        let mut own = Self { process, folder: folder.to_owned(), environment, client, port };
+        let looking = http_client::connecting_anew(Duration::from_secs(30))?;
+        let mut own = Self { process, folder: folder.to_owned(), environment, client, looking, port };
         own.answers(page).await?;
         Ok(own)
     }
@@ -134,7 +137,7 @@ impl Receiver {
     /// # Errors
     /// When there is no answer, or a line has no value.
     pub async fn metrics(&self) -> Result<Metrics> {
-        let text = self.client.get(self.url("/metrics")).send().await?.error_for_status()?.text().await?;
+        let text = self.looking.get(self.url("/metrics")).send().await?.error_for_status()?.text().await?;
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let read = |line: &str| {
             let (name, value) = line.rsplit_once(' ').with_context(|| format!("a value in {line}"))?;

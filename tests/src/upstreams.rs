@@ -42,7 +42,7 @@ impl Upstreams {
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let process = spawn(&directory, &environment, &arguments, "0").await?;
         let address = address(&process.stdout()).context("local-upstreams: no address on its standard output")?;
-        let client = http_client::client(Duration::from_secs(10))?;
+        let client = http_client::connecting_anew(Duration::from_secs(10))?;
         Ok(Self { process, directory, environment, arguments, address, client })
     }
 

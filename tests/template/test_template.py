@@ -9,6 +9,9 @@ NOT_ON_LAMBDA = {
     "ALLOW_UNAUTHENTICATED": "a public URL without a token is open to everybody",
     **dict.fromkeys(["PORT", "BIND_ADDRESS", "SPOOL"], "the standalone receiver's"),
     "DATABASE_URL": "the command line tool's",
+    **{name: "the command line tool's, to set MinIO up" for name in VARIABLES if name.startswith("MINIO_")},
+    "RECEIVER_URL": "the command line tool's, to set MinIO up",
+    **{name: "files with secrets are for machines" for name in VARIABLES if name.endswith("_FILE")},
     "AWS_REGION": "set by Lambda itself",
     **{name: "other endpoints are for tests" for name in VARIABLES if name.startswith("AWS_ENDPOINT_URL")},
 }

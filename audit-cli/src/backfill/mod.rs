@@ -50,6 +50,7 @@ Settings (environment, or a .env file): those of lambda-cloudtrail, the same LED
 /// Arguments of `s3audit backfill`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Args {
     /// Where the log files are: a bucket, or a folder in it
     #[arg(value_name = "s3://BUCKET/PREFIX", value_parser = url)]

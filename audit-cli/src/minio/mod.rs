@@ -85,7 +85,7 @@ struct Wanted {
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=300))]
     http_timeout: u64,
     /// Also sends bucket notifications (for the dashboard alone: they tell neither ids nor bytes)
-    #[arg(long, requires = "bucket")]
+    #[arg(long, requires = "buckets")]
     notify: bool,
     /// A bucket whose reads are notified of; may be repeated
     #[arg(long = "bucket", requires = "notify", value_name = "BUCKET")]

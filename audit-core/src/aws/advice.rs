@@ -159,7 +159,7 @@ fn is_region(text: &str) -> bool {
 }
 
 /// The innermost cause, which is the one that tells something.
-fn last_cause(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn last_cause(error: &(dyn Error + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;

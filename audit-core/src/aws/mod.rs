@@ -11,7 +11,7 @@ mod advice;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-pub(crate) use advice::{Asked, LOG_FILE, advice};
+pub(crate) use advice::{Asked, LOG_FILE, advice, last_cause};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -19,7 +19,6 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use secrecy::{ExposeSecret, SecretString};
-
 
 /// Where the services are and who asks: `AWS_REGION`, `AWS_ENDPOINT_URL` and its siblings, `AWS_ACCESS_KEY_ID` and its.
 #[derive(Debug, Clone, Default)]

@@ -7,7 +7,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
 
-use crate::aws::{LOG_FILE, advice};
+use crate::aws::{LOG_FILE, advice, last_cause};
 use crate::policy::MeteringPolicy;
 use crate::source::cloudtrail::{self, LogFile};
 use crate::source::{ObjectError, ReadLimits};
@@ -57,7 +57,7 @@ async fn read(
     loop {
         let piece = match body.next().await {
             Some(Ok(piece)) => Ok(piece),
-            Some(Err(error)) => Err(io::Error::other(error)),
+            Some(Err(error)) => Err(io::Error::other(format!("S3 stopped sending: {}", last_cause(&error)))),
             None => Ok(Bytes::new()),
         };
         let last = piece.as_ref().map_or(true, Bytes::is_empty);

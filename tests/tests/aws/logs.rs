@@ -13,7 +13,7 @@ use super::{LIMIT, Queue, Stack, key, sum, tallies};
 #[tokio::test]
 async fn what_is_put_into_the_bucket_becomes_rows_and_poison_becomes_a_dead_letter() {
     let stack = Stack::new().await;
-    let queue = Queue::new(3).await;
+    let queue = Queue::new().await;
     // Its first message is S3's own test event.
     stack.notify(&queue).await;
     let gets = Get::many(1..=40);
@@ -49,7 +49,7 @@ async fn what_is_put_into_the_bucket_becomes_rows_and_poison_becomes_a_dead_lett
 #[tokio::test]
 async fn a_cold_start_for_each_event_bills_each_download_once_and_reads_each_secret_once() {
     let stack = Stack::new().await;
-    let queue = Queue::new(30).await;
+    let queue = Queue::new().await;
     stack.notify(&queue).await;
     let secrets = FakeAws::start().await.unwrap();
     let arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:client";
@@ -97,7 +97,7 @@ async fn a_file_that_stops_in_the_middle_at_the_deadline_comes_again_whole() {
     let body = log_of(&slow).unwrap();
     aws.put("logs", &key(1), body.clone());
     aws.put("logs", &key(2), log_of(&quick).unwrap());
-    aws.stall("logs", &key(1), body.len() / 2);
+    aws.drip("logs", &key(1), body.len() / 2);
     let mut spec = e2e::FunctionSpec::new("lambda-cloudtrail").unwrap();
     spec.environment = metering.environment();
     let spec = spec.env("LEDGER_URL", "memory:").env("AWS_ENDPOINT_URL", aws.endpoint());
@@ -121,7 +121,7 @@ async fn a_file_that_stops_in_the_middle_at_the_deadline_comes_again_whole() {
 #[tokio::test]
 async fn a_file_that_cannot_all_be_delivered_in_time_is_finished_by_the_next_invocation() {
     let stack = Stack::new().await;
-    let queue = Queue::new(1).await;
+    let queue = Queue::new().await;
     stack.notify(&queue).await;
     let gets = Get::many(1..=24);
     stack.log(1, &gets).await;

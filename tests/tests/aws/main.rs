@@ -23,7 +23,7 @@ use e2e::{EventSource, Function, FunctionSpec, Get, Metering, Moto, aws};
 use serde_json::{Value, json};
 
 /// How long a queue may take to run dry, on a machine that has other things to do.
-const LIMIT: Duration = Duration::from_mins(4);
+const LIMIT: Duration = Duration::from_mins(6);
 
 /// A queue and its dead letters.
 struct Queue {
@@ -34,19 +34,18 @@ struct Queue {
 }
 
 impl Queue {
-    /// Messages are handed out three times, `visibility_seconds` apart, then they are dead.
-    async fn new(visibility_seconds: u32) -> Self {
+    /// Messages are handed out three times, then they are dead.
+    async fn new() -> Self {
         let sqs = Moto::shared().await.unwrap().sqs();
         let name = format!("stack-{}", uuid::Uuid::new_v4());
         let dead = aws::create_queue(&sqs, &format!("{name}-dead"), &[]).await.unwrap();
         let dead_arn = aws::queue_arn(&sqs, &dead).await.unwrap();
         let redrive = json!({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 3}).to_string();
-        let visibility = visibility_seconds.to_string();
-        let attributes = [("RedrivePolicy", redrive.as_str()), ("VisibilityTimeout", &visibility)];
+        let attributes = [("RedrivePolicy", redrive.as_str()), ("VisibilityTimeout", "1800")];
         let url = aws::create_queue(&sqs, &name, &attributes).await.unwrap();
         Self {
             arn: aws::queue_arn(&sqs, &url).await.unwrap(),
-            source: EventSource::new(sqs.clone(), &url, 10).await.unwrap(),
+            source: EventSource::new(sqs.clone(), &url, 10).await.unwrap().hurried(),
             dead: EventSource::new(sqs, &dead, 10).await.unwrap(),
             url,
         }
@@ -65,7 +64,10 @@ impl Stack {
     async fn new() -> Self {
         let (metering, moto) = (Metering::start().await.unwrap(), Moto::shared().await.unwrap());
         let name = format!("stack-{}", uuid::Uuid::new_v4());
-        aws::create_bucket(&moto.s3(), &name).await.unwrap();
+        let kept = format!("{name}-kept");
+        for bucket in [&name, &kept] {
+            aws::create_bucket(&moto.s3(), bucket).await.unwrap();
+        }
         table(moto, &name).await;
         let arn = secret(moto, &format!("{name}-client"), CLIENT_SECRET).await;
         let mut environment = metering.environment();
@@ -73,8 +75,8 @@ impl Stack {
         for (variable, value) in [
             ("CLIENT_SECRET_ARN", arn),
             ("LEDGER_URL", format!("dynamodb://{name}")),
-            ("QUARANTINE", format!("s3://{name}/quarantine")),
-            ("HELD", format!("s3://{name}/held")),
+            ("QUARANTINE", format!("s3://{kept}/quarantine")),
+            ("HELD", format!("s3://{kept}/held")),
             ("AWS_ENDPOINT_URL", moto.endpoint().to_owned()),
         ] {
             environment.retain(|(own, _)| own != variable);
@@ -87,7 +89,7 @@ impl Stack {
         FunctionSpec { environment: self.environment.clone(), ..FunctionSpec::new(binary).unwrap() }
     }
 
-    /// Has the bucket tell `queue` of new objects under `AWSLogs/`.
+    /// Has the bucket tell `queue` of new objects.
     async fn notify(&self, queue: &Queue) {
         let own = QueueConfiguration::builder().queue_arn(&queue.arn).events(Event::S3ObjectCreated).build().unwrap();
         let notification = NotificationConfiguration::builder().queue_configurations(own).build();
@@ -106,10 +108,10 @@ impl Stack {
 
     /// The lines of the quarantine in S3.
     async fn quarantined(&self) -> Vec<Value> {
-        let s3 = self.moto.s3();
+        let (s3, bucket) = (self.moto.s3(), format!("{}-kept", self.bucket));
         let mut lines = Vec::new();
-        for key in aws::list_keys(&s3, &self.bucket, "quarantine/").await.unwrap() {
-            let body = aws::get_object(&s3, &self.bucket, &key).await.unwrap();
+        for key in aws::list_keys(&s3, &bucket, "quarantine/").await.unwrap() {
+            let body = aws::get_object(&s3, &bucket, &key).await.unwrap();
             lines.extend(
                 body.split(|byte| *byte == b'\n')
                     .filter(|line| !line.is_empty())

@@ -14,7 +14,7 @@ const CONCURRENCY: usize = 10;
 #[tokio::test]
 async fn two_hundred_files_at_once_with_ten_sandboxes_make_each_row_once() {
     let stack = Stack::new().await;
-    let queue = Arc::new(Queue::new(60).await);
+    let queue = Arc::new(Queue::new().await);
     stack.notify(&queue).await;
     // Three downloads a file, of which the last is the first of the next file, too.
     let gets = Get::many(0..=FILES * 2);

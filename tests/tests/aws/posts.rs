@@ -25,7 +25,7 @@ async fn functions(stack: &Stack, queue: &Queue) -> (Function, Function) {
 #[tokio::test]
 async fn posts_become_messages_and_messages_rows() {
     let stack = Stack::new().await;
-    let queue = Queue::new(2).await;
+    let queue = Queue::new().await;
     let (receiver, deliverer) = functions(&stack, &queue).await;
     let gets = Get::many(1..=60);
     for (number, some) in gets.chunks(6).enumerate() {
@@ -52,11 +52,11 @@ async fn posts_become_messages_and_messages_rows() {
 #[tokio::test]
 async fn a_post_as_large_as_a_function_url_takes_passes_and_a_larger_one_never_arrives() {
     let stack = Stack::new().await;
-    let queue = Queue::new(60).await;
+    let queue = Queue::new().await;
     let (receiver, deliverer) = functions(&stack, &queue).await;
-    let one = post_of(&[Get::new(1)]).len();
+    let one = post_of(&[Get::new(9999)]).len();
     // What is left of six MiB when the body is encoded, and room for the headers.
-    let gets = Get::many(0..u64::try_from((MAX_PAYLOAD_BYTES / 4 * 3 - 8192) / (one + 4)).unwrap());
+    let gets = Get::many(0..u64::try_from((MAX_PAYLOAD_BYTES / 4 * 3 - 8192) / one).unwrap());
     let post = |gets: &[Get]| UrlRequest::post(PROCESSOR, post_of(gets)).base64(true).header("authorization", TOKEN);
     let largest = post(&gets);
     let bytes = largest.event().to_string().len();
@@ -75,9 +75,9 @@ async fn a_post_as_large_as_a_function_url_takes_passes_and_a_larger_one_never_a
     let bodies = receive(&stack, &queue, 1).await;
     let event = e2e::fixture::sqs_event(&[("m", bodies[0].clone())]);
     assert_eq!(deliverer.invoke(&event).await.unwrap(), json!({"batchItemFailures": []}));
-    let delivered = usize::try_from(sum(&tallies(&deliverer), "/delivered")).unwrap();
-    assert!(delivered > 100, "{delivered}");
-    stack.metering.has_exactly(&gets[..delivered]).await.unwrap();
+    let count = usize::try_from(sum(&tallies(&deliverer), "/delivered")).unwrap();
+    assert!(count > 100, "{count}");
+    stack.metering.has_exactly(&gets[..count]).await.unwrap();
 }
 
 /// The bodies of the first messages.

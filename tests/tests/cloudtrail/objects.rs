@@ -128,7 +128,7 @@ async fn put_in_parts(trail: &Trail, key: &str, text: &[u8]) {
 /// The emulator has no users that it refuses.
 #[tokio::test]
 async fn a_user_who_may_not_read_is_told_what_the_role_needs() {
-    let name = "a_user_who_may_not_read_is_told_what_the_role_needs";
+    let name = concat!(module_path!(), "::a_user_who_may_not_read_is_told_what_the_role_needs");
     let Some(storage @ Storage::Minio(minio)) = Storage::minio(name).await else { return };
     let trail = Trail::on(storage).await;
     trail.log("secret/k", &Get::many([1])).await;

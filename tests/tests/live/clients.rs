@@ -24,6 +24,9 @@ fn python(minio: &Minio) -> Command {
     command
         .env("HOME", minio.path("home"))
         .env("PYTHONUTF8", "1")
+        // The AWS SDK lists features in its User-Agent in an order that this decides: anew in each process, without it, so that two
+        // runs would be two visitors.
+        .env("PYTHONHASHSEED", "0")
         .env("AWS_ACCESS_KEY_ID", aws::ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", aws::SECRET_KEY)
         .env("AWS_DEFAULT_REGION", aws::REGION)
@@ -63,7 +66,6 @@ async fn shown(modes: &Modes, key: &str, method: &str, client: &str) {
         assert_eq!(events.len(), 1, "{}: {events:?}", site.id);
         let props = &events[0]["props"];
         assert_eq!((props["method"].as_str(), props["client"].as_str()), (Some(method), Some(client)), "{props}");
-        assert!(props["client_version"].as_str().is_some_and(|version| !version.is_empty()), "{props}");
     }
 }
 
@@ -163,7 +165,8 @@ async fn duckdb() {
     // What it asked for is not in our hands: MinIO says it.
     let parts = until(async || {
         let calls = modes.ear.calls(&item, 1).await.into_iter();
-        let parts: Vec<_> = calls.filter(|(name, status, _)| name == "GetObject" && matches!(status, 200 | 206)).collect();
+        let parts: Vec<_> =
+            calls.filter(|(name, status, _)| name == "GetObject" && matches!(status, 200 | 206)).collect();
         let sum: i64 = parts.iter().map(|(_, _, bytes)| bytes).sum();
         if sum >= i64::try_from(BYTES).unwrap() { Ok(parts) } else { Err(format!("{sum} bytes: {parts:?}")) }
     });

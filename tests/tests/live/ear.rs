@@ -48,7 +48,11 @@ impl Ear {
     pub(crate) async fn calls(&self, item: &str, count: usize) -> Vec<(String, u64, i64)> {
         let entries = until(async || {
             let heard = self.heard(|entry| entry["requestQuery"]["itemId"] == item);
-            if heard.len() < count { Err(format!("{} of {count} entries about {item}", heard.len())) } else { Ok(heard) }
+            if heard.len() < count {
+                Err(format!("{} of {count} entries about {item}", heard.len()))
+            } else {
+                Ok(heard)
+            }
         });
         let call = |entry: &Value| {
             let api = &entry["api"];

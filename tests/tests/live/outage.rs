@@ -68,7 +68,8 @@ async fn the_receiver_is_killed_under_load() {
     upstreams.fault(&json!({"target": "execution", "delay_ms": 400})).await.unwrap();
 
     let stop = Arc::new(AtomicBool::new(false));
-    let senders: Vec<_> = (0..SENDERS).map(|_| tokio::spawn(downloads(Reader::of(&minio), Arc::clone(&stop)))).collect();
+    let senders: Vec<_> =
+        (0..SENDERS).map(|_| tokio::spawn(downloads(Reader::of(&minio), Arc::clone(&stop)))).collect();
     for kill in 0..KILLS {
         let before = site.metering.posts().await.unwrap();
         until(async || {
@@ -125,7 +126,7 @@ async fn accounts(site: &Site, readers: &[Reader], minio: &Minio) -> Result<u64,
                 (of_item.get(item).copied().unwrap_or(0), held.contains_key(&(reader.user.clone(), item.to_owned())));
             assert!(rows <= 1, "{item}: {rows} rows");
             if rows == 0 && !held {
-                let waiting = minio.queued("metering", "").unwrap_or(0);
+                let waiting = minio.queued("metering").unwrap_or(0);
                 return Err(format!("{item} of {} is lost so far; {waiting} entries wait", reader.user));
             }
         }

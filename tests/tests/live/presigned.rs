@@ -1,7 +1,7 @@
 //! Presigned downloads with ids among the signed parameters: each makes one row, in each of MinIO's four ways to send.
 
-use e2e::presign::Link;
 use e2e::aws;
+use e2e::presign::Link;
 use serde_json::Value;
 
 use crate::clients::{self, script};

@@ -12,24 +12,29 @@ const KEY: &str = "scene.tif";
 #[tokio::test]
 async fn a_wrong_token_is_corrected() {
     needs_minio!();
-    let minio = Minio::start(&[]).await.unwrap().unwrap();
+    let mut minio = Minio::start(&[]).await.unwrap().unwrap();
     aws::create_bucket(&minio.s3(), BUCKET).await.unwrap();
     aws::put_object(&minio.s3(), BUCKET, KEY, content(4567)).await.unwrap();
     let site = Site::start("metering", "spool:").await;
     let mut reader = Reader::of(&minio);
-    let mut waiting = 0;
     // None, another one, and the right one after the wrong scheme.
-    for token in ["", "Bearer another-t0ken", &format!("Basic {}", e2e::receiver::TOKEN)] {
+    let wrong = ["".to_owned(), "Bearer another-t0ken".to_owned(), format!("Basic {}", e2e::receiver::TOKEN)];
+    for (round, (token, answer)) in wrong.iter().zip(["401 Unauthorized", "403 Forbidden", "403 Forbidden"]).enumerate()
+    {
         site.hears_with_token(&minio, token, 100, true);
         for number in 0..10 {
-            let item = format!("{waiting} {number}");
+            let item = format!("{round} {number}");
             let url = reader.link(KEY, &item).await;
             reader.read(&url, &item).await;
         }
-        waiting += 10;
         until(async || {
-            let queued = minio.queued("metering", &reader.user).unwrap();
-            if queued == waiting { Ok(()) } else { Err(format!("{queued} of {waiting} entries wait")) }
+            let queued = minio.queued("metering").unwrap();
+            let log = minio.process().stdout() + &minio.process().stderr();
+            if queued >= 10 * (round + 1) && log.contains(answer) {
+                Ok(())
+            } else {
+                Err(format!("{queued} wait; {log}"))
+            }
         })
         .await;
     }

@@ -94,7 +94,7 @@ async fn another_token_in_minio_is_found_and_set_right() {
 
     let checked = rig.s3audit(&["check", "--wait", "6"], &[]).await;
     assert_eq!(checked.status, 1, "{}", checked.all());
-    assert!(checked.stdout.contains("so it is refused (another token is stored"), "{}", checked.stdout);
+    assert!(checked.stdout.contains("another token is stored"), "{}", checked.stdout);
 
     let mended = rig.s3audit(&["setup", "--wait", "20"], &[]).await;
     assert_eq!(mended.status, 0, "{}", mended.all());

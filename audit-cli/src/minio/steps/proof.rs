@@ -17,21 +17,21 @@ impl Steps {
     /// Proves by a download that entries arrive. Where nothing had to be changed and none does, the token may be another, which MinIO
     /// never shows: a set-up then stores it again.
     pub(super) async fn arrives(&mut self, s3: &aws_sdk_s3::Client, audit_changed: bool) -> Result<()> {
-        let Err(why) = self.arrival(s3).await? else { return Ok(()) };
+        let Err(why) = self.arrival(s3, audit_changed).await? else { return Ok(()) };
         if self.mode == Mode::Check || audit_changed {
             return Ok(self.report.trouble(&why)?);
         }
         progress(&format!("{why}: storing {} again, with the token", self.audit.name()));
         self.admin.store(&self.audit.line()).await?;
-        match self.arrival(s3).await? {
+        match self.arrival(s3, true).await? {
             Ok(()) => self.report.changed(&format!("{} was stored again: its token was another", self.audit.name()))?,
             Err(why) => self.report.trouble(&why)?,
         }
         Ok(())
     }
 
-    /// Downloads, and waits for the entry; the inner error says what keeps it away.
-    async fn arrival(&mut self, s3: &aws_sdk_s3::Client) -> Result<Result<(), String>> {
+    /// Downloads, and waits for the entry; the inner error says what keeps it away. `token_is_ours`: it was stored just now.
+    async fn arrival(&mut self, s3: &aws_sdk_s3::Client, token_is_ours: bool) -> Result<Result<(), String>> {
         let before = self.receiver.seen().await.map_err(anyhow::Error::msg)?;
         download(s3, self.object.as_ref()).await?;
         let Some(before) = before else {
@@ -48,22 +48,27 @@ impl Steps {
         })
         .await;
         if let Err(error) = arrived {
-            return Ok(Err(format!("{error}: {}", self.obstacle().await?)));
+            return Ok(Err(format!("{error}: {}", self.obstacle(token_is_ours).await?)));
         }
         self.report
             .fine(&format!("a presigned download was seen to arrive, after {:.1} s", start.elapsed().as_secs_f64()))?;
         Ok(Ok(()))
     }
 
-    async fn obstacle(&self) -> Result<String> {
+    /// MinIO calls a target online once a request to it succeeded; a refusal leaves that as it was.
+    async fn obstacle(&self, token_is_ours: bool) -> Result<String> {
         let endpoint = &self.common.endpoint;
-        Ok(match self.admin.info().await?.audit_is_online(&self.common.id) {
-            Some(false) => format!("MinIO cannot reach {endpoint} from where it runs (name, port, network, certificate)"),
-            Some(true) => format!(
-                "MinIO reaches {endpoint}, so it is refused (another token is stored, or another receiver is there) or older entries are \
-                 before it"
+        let unreachable =
+            format!("MinIO cannot reach {endpoint} from where it runs (name, port, network, certificate)");
+        Ok(match (self.admin.info().await?.audit_is_online(&self.common.id), token_is_ours) {
+            (Some(false), true) => unreachable,
+            (Some(false), false) => format!("{unreachable}, or another token is stored (run setup)"),
+            (Some(true), _) => format!(
+                "MinIO has reached {endpoint}, so it is refused now (another token is stored, or another receiver is there), or older \
+                 entries are before it"
             ),
-            None => "MinIO has no such target in force: look for its reason in its log (queue_dir must be writable on each server)".to_owned(),
+            (None, _) => "MinIO has no such target in force: look for its reason in its log (queue_dir must be writable on each server)"
+                .to_owned(),
         })
     }
 }

@@ -1,11 +1,13 @@
 //! Benchmarks, as ratios against a baseline in the same run: `bench` runs all, `bench read [--sizes 50,500] [--generator SCRIPT]`,
-//! `bench agents`, `bench receiver [SECONDS]`, `bench start` and `bench invoke` one each.
+//! `bench agents`, `bench receiver [SECONDS]`, `bench start` and `bench invoke` one each. `bench minio [ENTRIES]` needs a MinIO, and
+//! runs only by its name.
 //!
 //! Needs release builds of itself and of the programs, which it looks for beside itself.
 
 mod agents;
 mod generate;
 mod invoke;
+mod minio;
 mod read;
 mod receiver;
 mod start;
@@ -16,6 +18,8 @@ use anyhow::{Context, Result, bail};
 
 /// How long each server is under load.
 const RECEIVER_SECONDS: u64 = 10;
+/// How many entries MinIO pushes.
+const MINIO_ENTRIES: u64 = 4000;
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
@@ -33,12 +37,17 @@ fn main() -> Result<()> {
             let seconds = args.next().map_or(Ok(RECEIVER_SECONDS), |seconds| seconds.parse()).context("SECONDS")?;
             block_on(receiver::run(seconds))
         }
+        Some("minio") => {
+            let entries = args.next().map_or(Ok(MINIO_ENTRIES), |entries| entries.parse()).context("ENTRIES")?;
+            block_on(minio::run(entries))
+        }
         Some("start") => block_on(start::run(&beside()?)),
         Some("invoke") => block_on(invoke::run(&beside()?)),
         // What `read` compares with, in a process of its own like the others.
         Some("inflate") => read::inflate(Path::new(&args.next().context("inflate: expected a file")?)),
         _ => bail!(
-            "expected nothing, `read [--sizes MEGABYTES,…] [--generator SCRIPT]`, `agents`, `receiver [SECONDS]`, `start` or `invoke`"
+            "expected nothing, `read [--sizes MEGABYTES,…] [--generator SCRIPT]`, `agents`, `receiver [SECONDS]`, `start`, `invoke` or `minio \
+             [ENTRIES]`"
         ),
     }
 }

@@ -111,7 +111,11 @@ fn measure(setup: &Setup, file: &Path) -> Result<Row> {
         }
         peak_bytes = peak_bytes.max(peak_of(&mut parse)?);
     }
-    Ok(Row { quickest: times.map(|times| times.into_iter().min().unwrap_or_default()), peak_bytes, downloads: lines.len() as u64 })
+    Ok(Row {
+        quickest: times.map(|times| times.into_iter().min().unwrap_or_default()),
+        peak_bytes,
+        downloads: lines.len() as u64,
+    })
 }
 
 /// The lines that `command` prints, sorted.

@@ -18,7 +18,7 @@ const CONNECTIONS: u32 = 64;
 const FLUSHES: usize = 200;
 
 /// Where nobody listens: the spool fills, and delivering costs nothing.
-fn dead_upstream() -> Result<Vec<(String, String)>> {
+pub(crate) fn dead_upstream() -> Result<Vec<(String, String)>> {
     let port = free_port()?;
     let variables = [
         ("PROCESS_API_URL", format!("http://127.0.0.1:{port}/processes/p/execution")),

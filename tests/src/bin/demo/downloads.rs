@@ -92,7 +92,8 @@ impl Shop {
         let [mine, other] = USERS;
         ensure!(CURL.user == mine, "the link is signed for somebody");
         let url = presign::tampered(&self.link(&CURL, key).await?, "userId", other);
-        let status = self.client.get(url).send().await?.status().as_u16();
+        let request = self.client.get(url).header("user-agent", CURL.user_agent);
+        let status = request.header("x-forwarded-for", CURL.address).send().await?.status().as_u16();
         ensure!(status == 403, "a tampered link was answered {status}");
         say(&format!("{:<30}  {key}  {:<21} → 403, nothing to bill", CURL.user_agent, "userId tampered with"));
         Ok(())

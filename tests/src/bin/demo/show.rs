@@ -39,7 +39,8 @@ pub(crate) fn rows(rows: &Value) -> Result<()> {
     say(&format!("{:<36}  {:<36}  {:>5}  {:>12}", "user_id", "collection_id", "rows", "bytes"));
     for group in rows["groups"].as_array().into_iter().flatten() {
         let text = |name: &str| group[name].as_str().unwrap_or("?").to_owned();
-        say(&format!("{}  {}  {:>5}  {:>12}", text("user_id"), text("collection_id"), group["count"], group["bytes"]));
+        let [count, bytes] = ["count", "bytes"].map(|name| group[name].to_string());
+        say(&format!("{}  {}  {count:>5}  {bytes:>12}", text("user_id"), text("collection_id")));
     }
     Ok(())
 }

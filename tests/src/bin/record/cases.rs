@@ -12,10 +12,13 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) requests: usize,
     pub(crate) notified: usize,
+    /// Whether MinIO may keep quiet about it. When a client closes the connection, an entry that is about to be queued is
+    /// thrown away about every other time, by each webhook for itself.
+    pub(crate) lossy: bool,
 }
 
 const fn case(name: &'static str, requests: usize, notified: usize) -> Case {
-    Case { name, requests, notified }
+    Case { name, requests, notified, lossy: false }
 }
 
 /// All of them.
@@ -24,7 +27,7 @@ pub(crate) const CASES: &[Case] = &[
     case("direct", 1, 1),
     case("ranged", 1, 1),
     case("parallel-parts", 8, 8),
-    case("aborted", 1, 0),
+    Case { name: "aborted", requests: 1, notified: 0, lossy: true },
     case("head", 1, 1),
     case("attributes", 1, 1),
     case("not-modified", 1, 0),
@@ -139,7 +142,8 @@ impl Client {
             "without-ids" => self.get(KEY, &[], CURL, |own| own, 200).await,
             "without-user" => self.get(KEY, &[collection, item, asset], CURL, |own| own, 200).await,
             "user-twice" => {
-                let twice = [user, ("userId", OTHER_USER), collection, item];
+                // In this order: MinIO, unlike Signature Version 4, does not sort the values of one parameter.
+                let twice = [("userId", OTHER_USER), user, collection, item];
                 self.get(KEY, &twice, CURL, |own| own, 200).await
             }
             "item-unicode" => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -45,21 +45,28 @@ impl Sink {
         inbox.get(mode).into_iter().flatten().map(|message| entries(&message.body)).sum()
     }
 
-    /// Takes out what came for `mode`, once it holds as many entries as `expected`.
-    pub(crate) async fn take(&self, mode: &str, expected: usize, limit: Duration) -> Result<Vec<Message>> {
+    /// Waits until as many entries came for each mode as it says.
+    pub(crate) async fn all(&self, modes: &[(&'static str, usize)], limit: Duration) -> Result<()> {
         let start = Instant::now();
-        while self.entries(mode) < expected {
+        while let Some((mode, expected)) = modes.iter().find(|(mode, expected)| self.entries(mode) < *expected) {
             if start.elapsed() > limit {
                 bail!("{} entries came as {mode}, expected {expected}", self.entries(mode));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let taken = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).remove(mode).unwrap_or_default();
-        let came: usize = taken.iter().map(|message| entries(&message.body)).sum();
-        if came != expected {
-            bail!("{came} entries came as {mode}, expected {expected}");
+        Ok(())
+    }
+
+    /// Takes out what came, which must be as many entries as each mode says.
+    pub(crate) fn take(&self, modes: &[(&'static str, usize)]) -> Result<Vec<(&'static str, Vec<Message>)>> {
+        let mut all = Vec::new();
+        for &(mode, expected) in modes {
+            let came = self.entries(mode);
+            ensure!(came == expected, "{came} entries came as {mode}, expected {expected}");
+            let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+            all.push((mode, inbox.remove(mode).unwrap_or_default()));
         }
-        Ok(taken)
+        Ok(all)
     }
 
     /// Throws away all that comes until nothing came for `time`.
