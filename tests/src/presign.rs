@@ -87,9 +87,9 @@ impl<'a> Link<'a> {
         signer.update(format!("GET\n\n\n{expires}\n{path}").as_bytes());
         let signature = STANDARD.encode(signer.finalize().into_bytes());
         let signature = utf8_percent_encode(&signature, ENCODED);
-        let signed =
+        let url =
             format!("{endpoint}{path}?AWSAccessKeyId={}&Expires={expires}&Signature={signature}", aws::ACCESS_KEY);
-        Ok(with_query(&signed, &self.query()))
+        Ok(with_query(&url, &self.query()))
     }
 
     /// As a URL without any signature.

@@ -65,15 +65,15 @@ struct Here<'a> {
 impl Here<'_> {
     async fn all(&mut self, mut lister: Lister, stop: &mut Stop) -> Result<()> {
         let mut running = JoinSet::new();
-        let mut listed = Ok(true);
-        while matches!(listed, Ok(true)) && self.ended.stopped.is_none() {
+        let mut going = Ok(true);
+        while matches!(going, Ok(true)) && self.ended.stopped.is_none() {
             if running.len() >= self.args.jobs.get() {
                 tokio::select! {
                     Some(done) = running.join_next() => self.done(done),
                     () = stop.asked() => {}
                 }
             } else {
-                listed = tokio::select! {
+                going = tokio::select! {
                     biased;
                     () = stop.asked() => Ok(false),
                     met = lister.next() => met.map_err(Into::into).and_then(|met| self.met(met, &mut running)),
@@ -90,7 +90,7 @@ impl Here<'_> {
         while let Some(done) = running.join_next().await {
             self.done(done);
         }
-        listed.map(drop)
+        going.map(drop)
     }
 
     /// Begins with what was met; `false` at the end of the list.

@@ -148,7 +148,7 @@ fn queue_url(text: &str) -> Result<String, &'static str> {
 
 /// S3 notifies no FIFO queue, so none feeds the function.
 fn standard(url: &str) -> Result<&str, &'static str> {
-    if url.trim_end_matches('/').ends_with(".fifo") {
+    if url.trim_end_matches('/').rsplit('.').next() == Some("fifo") {
         Err("expected a standard queue; the function's is no FIFO queue")
     } else {
         Ok(url)

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_s3::operation::head_bucket::HeadBucketError;
 use aws_sdk_s3::types::{NotificationConfiguration, QueueConfiguration};
 
 /// A read of an object's body. `s3:ObjectAccessed:*` would tell of HEAD and attributes too.
@@ -13,7 +14,7 @@ const ANY_READ: &str = "s3:ObjectAccessed:*";
 pub(super) async fn exists(s3: &Client, bucket: &str) -> Result<()> {
     match s3.head_bucket().bucket(bucket).send().await {
         Ok(_) => Ok(()),
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => {
+        Err(error) if error.as_service_error().is_some_and(HeadBucketError::is_not_found) => {
             bail!("--bucket {bucket}: expected a bucket that is there")
         }
         Err(error) => bail!("--bucket {bucket}: {}", told(&error)),

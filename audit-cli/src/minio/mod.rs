@@ -62,10 +62,10 @@ enum Action {
 /// How MinIO should be set up.
 #[derive(Debug, clap::Args)]
 struct Wanted {
-    /// MinIO's S3 endpoint [variable: MINIO_ENDPOINT]
+    /// MinIO's S3 endpoint [variable: `MINIO_ENDPOINT`]
     #[arg(long, value_name = "URL")]
     minio: Option<String>,
-    /// The receiver, as MinIO reaches it [variable: RECEIVER_URL]
+    /// The receiver, as MinIO reaches it [variable: `RECEIVER_URL`]
     #[arg(long, value_name = "URL")]
     receiver: Option<String>,
     /// The same receiver, where this machine reaches it by another address

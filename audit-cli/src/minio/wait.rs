@@ -46,13 +46,13 @@ mod tests {
             asked += 1;
             if asked < 5 { Err("not yet".to_owned()) } else { Ok(asked) }
         };
-        assert_eq!(until("it", Duration::from_secs(60), probe).await.unwrap(), 5);
+        assert_eq!(until("it", Duration::from_mins(1), probe).await.unwrap(), 5);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_limit_ends_it_with_the_last_reason() {
         let never = async || Err::<(), _>("refused".to_owned());
-        let error = until("MinIO", Duration::from_secs(60), never).await.unwrap_err();
+        let error = until("MinIO", Duration::from_mins(1), never).await.unwrap_err();
         assert_eq!(error.to_string(), "MinIO: refused (waited for 60 s)");
     }
 }

@@ -63,7 +63,7 @@ async fn the_log_bucket_s_missing_permissions_are_named() {
         (listed(key), log(), "fine", "a log file of it read"),
         (denied(), log(), "trouble", "s3:ListBucket"),
         (listed(key), denied(), "trouble", "s3:GetObject"),
-        (listed(key), kms, "trouble", "needs kms:Decrypt on the key that encrypts the log bucket"),
+        (listed(key), kms, "trouble", "needs kms:Decrypt on the key that encrypts this object"),
         (refusal("AuthorizationHeaderMalformed", "region"), log(), "trouble", "CLOUDTRAIL_REGION"),
         (listed("AWSLogs/1/CloudTrail-Digest/d.json.gz"), log(), "note", "no log file is among"),
         (

@@ -88,11 +88,16 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{Config, Program, Strings};
+    use crate::config::{Config, Program, Strings, read_minio};
 
     /// What the AWS SDKs read everywhere, and Lambda sets: no settings of ours.
-    const CREDENTIALS: [&str; 4] =
-        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"];
+    const OF_AWS: [&str; 5] = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_DEFAULT_REGION",
+        "AWS_LAMBDA_FUNCTION_NAME",
+    ];
     /// What is read by logging, before anything else.
     const OF_LOGGING: [&str; 2] = ["RUST_LOG", "LOG_FORMAT"];
 
@@ -166,8 +171,9 @@ mod tests {
             // Most of what it needs is missing, and yet all of it is asked for.
             assert!(Config::read(&asked, program).is_err());
         }
+        assert!(read_minio(&asked).is_err());
         let mut expected = names();
-        expected.extend(CREDENTIALS.map(str::to_owned));
+        expected.extend(OF_AWS.map(str::to_owned));
         let mut found = asked.names.into_inner();
         found.extend(OF_LOGGING.map(str::to_owned));
         assert_eq!(found, expected);

@@ -153,5 +153,5 @@ pub(crate) fn now() -> String {
 }
 
 fn second(time: &str) -> String {
-    time[..19].to_owned()
+    time.chars().take(19).collect()
 }

@@ -55,7 +55,7 @@ async fn minio_is_killed_while_entries_wait() {
     minio.restart().await.unwrap();
     read(&mut reader, "after").await;
     on_disk(&minio, 2 * DOWNLOADS).await;
-    minio.process().terminate(Duration::from_secs(60)).await.unwrap();
+    minio.process().terminate(Duration::from_mins(1)).await.unwrap();
     site.receiver.restart().await.unwrap();
     minio.restart().await.unwrap();
     reader.read_last(KEY).await;

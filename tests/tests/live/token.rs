@@ -18,7 +18,7 @@ async fn a_wrong_token_is_corrected() {
     let site = Site::start("metering", "spool:").await;
     let mut reader = Reader::of(&minio);
     // None, another one, and the right one after the wrong scheme.
-    let wrong = ["".to_owned(), "Bearer another-t0ken".to_owned(), format!("Basic {}", e2e::receiver::TOKEN)];
+    let wrong = [String::new(), "Bearer another-t0ken".to_owned(), format!("Basic {}", e2e::receiver::TOKEN)];
     for (round, (token, answer)) in wrong.iter().zip(["401 Unauthorized", "403 Forbidden", "403 Forbidden"]).enumerate()
     {
         site.hears_with_token(&minio, token, 100, true);

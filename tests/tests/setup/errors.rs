@@ -12,6 +12,9 @@ fn complaint(told: &Told) -> String {
     lines[0].to_owned()
 }
 
+/// Arguments, changed settings, and what is said.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+
 #[tokio::test]
 async fn what_cannot_work_is_refused_before_anything_is_changed() {
     let Some(rig) = Rig::start(&[]).await else { return };
@@ -21,7 +24,7 @@ async fn what_cannot_work_is_refused_before_anything_is_changed() {
     rig.minio.mc(&["admin", "policy", "attach", "local", "readwrite", "--user", "reader"]).unwrap();
     let receiver = rig.receiver.url("");
     let reader = [("MINIO_ROOT_USER", "reader"), ("MINIO_ROOT_PASSWORD", "reader-secret")];
-    let cases: [(&[&str], &[(&str, &str)], &str); 9] = [
+    let cases: [Case<'_>; 9] = [
         (&["setup"], &[("MINIO_ROOT_PASSWORD", "wr0ng-secret")], "MINIO_ROOT_PASSWORD: expected the secret key"),
         (&["setup"], &[("MINIO_ROOT_USER", "nobody")], "MINIO_ROOT_USER: expected an access key that MinIO knows"),
         (&["setup"], &reader, "MINIO_ROOT_USER: expected an administrator"),

@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn another_key_or_a_changed_text_does_not_open() {
-        let sealed = seal("key", &[7; 20_000]).unwrap();
+        let sealed = seal("key", &vec![7; 20_000]).unwrap();
         assert_eq!(open("another", &sealed), Err(SealError::Key));
         for at in [0, 33, HEADER_BYTES, sealed.len() - 1] {
             let mut changed = sealed.clone();

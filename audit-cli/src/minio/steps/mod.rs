@@ -242,7 +242,9 @@ impl Steps {
     async fn read_back(&self, wanted: &Wanted) -> Result<()> {
         match wanted.difference(&self.admin.stored(wanted.subsystem()).await?)? {
             Difference::None => Ok(()),
-            difference => bail!("{}: MinIO took it, but then it {}", wanted.name(), told(&difference)),
+            difference @ (Difference::Missing | Difference::Keys(_)) => {
+                bail!("{}: MinIO took it, but then it {}", wanted.name(), told(&difference))
+            }
         }
     }
 }

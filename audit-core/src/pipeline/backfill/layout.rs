@@ -20,11 +20,11 @@ impl Days {
         self.from <= day && day <= self.to
     }
 
-    fn meet_year(&self, year: i16) -> bool {
+    fn meet_year(self, year: i16) -> bool {
         self.from.year() <= year && year <= self.to.year()
     }
 
-    fn meet_month(&self, month: (i16, i8)) -> bool {
+    fn meet_month(self, month: (i16, i8)) -> bool {
         let of = |day: Date| (day.year(), day.month());
         of(self.from) <= month && month <= of(self.to)
     }
@@ -50,7 +50,7 @@ pub(super) const ROOT: &str = "AWSLogs";
 const SERVICES: [&str; 3] = ["CloudTrail", "CloudTrail-Digest", "CloudTrail-Insight"];
 
 /// Judges a folder by its whole prefix, with or without a slash at its end.
-pub(super) fn folder(prefix: &str, days: &Days) -> Folder {
+pub(super) fn folder(prefix: &str, days: Days) -> Folder {
     let names: Vec<&str> = prefix.split('/').filter(|name| !name.is_empty()).collect();
     let Some(root) = names.iter().rposition(|name| *name == ROOT) else { return Folder::Unknown };
     let mut below = names.into_iter().skip(root + 1).peekable();
@@ -129,7 +129,7 @@ mod tests {
             ("AWSLogs/111122223333/CloudTrail/eu-west-1/late/", Folder::Unknown),
             ("old/AWSLogs/1/AWSLogs/1/CloudTrail/eu-west-1/2026/01/01/", Folder::Day),
         ] {
-            assert_eq!(folder(prefix, &DAYS), expected, "{prefix}");
+            assert_eq!(folder(prefix, DAYS), expected, "{prefix}");
         }
     }
 

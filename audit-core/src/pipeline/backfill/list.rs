@@ -119,7 +119,7 @@ impl Lister {
 
     /// Where to begin. Outside CloudTrail's folders, one request tells whether they are right below.
     async fn first(&mut self) -> Result<Place, ListError> {
-        match folder(&self.start, &self.days) {
+        match folder(&self.start, self.days) {
             Folder::Above => return Ok(Place::new(self.start.clone(), true)),
             // Also of other days: whoever names a folder is told that nothing in it is of those days.
             Folder::Day | Folder::OtherDays | Folder::Foreign => return Ok(Place::new(self.start.clone(), false)),
@@ -143,7 +143,8 @@ impl Lister {
             self.meet_folder(folder);
         }
         let objects = answer.contents.unwrap_or_default();
-        self.ready.extend(objects.into_iter().filter_map(|object| judge(object, &self.days)));
+        let days = self.days;
+        self.ready.extend(objects.into_iter().filter_map(|object| judge(object, days)));
         if answer.is_truncated == Some(true) && answer.next_continuation_token.is_some() {
             // Before the folders just found, so that few of them wait.
             self.places.push(Place { next: answer.next_continuation_token, ..place });
@@ -152,7 +153,7 @@ impl Lister {
     }
 
     fn meet_folder(&mut self, prefix: String) {
-        match folder(&prefix, &self.days) {
+        match folder(&prefix, self.days) {
             Folder::Above => self.places.push(Place::new(prefix, true)),
             Folder::Day | Folder::Unknown => self.places.push(Place::new(prefix, false)),
             Folder::OtherDays => {}
@@ -175,7 +176,7 @@ impl Lister {
 }
 
 /// What an object is; `None` when it is of other days, or another service's.
-fn judge(object: Object, days: &Days) -> Option<Met> {
+fn judge(object: Object, days: Days) -> Option<Met> {
     let key = object.key?;
     let parent = key.rsplit_once('/').map_or("", |(parent, _)| parent);
     let written = object.last_modified.and_then(|at| jiff::Timestamp::from_second(at.secs()).ok());
@@ -210,7 +211,7 @@ mod tests {
         let at: jiff::Timestamp = written.parse().unwrap();
         let object =
             Object::builder().key(key).size(size).e_tag("\"e\"").last_modified(DateTime::from_secs(at.as_second()));
-        judge(object.build(), &Days { from: date(2026, 1, 1), to: date(2026, 1, 2) })
+        judge(object.build(), Days { from: date(2026, 1, 1), to: date(2026, 1, 2) })
     }
 
     #[test]

@@ -152,7 +152,7 @@ mod tests {
         Message { body: key.to_owned(), files: vec![file] }
     }
 
-    async fn sender(server: &MockServer) -> Sender {
+    fn sender(server: &MockServer) -> Sender {
         let settings = AwsSettings {
             region: "eu-west-1".into(),
             endpoint: Some(server.uri()),
@@ -192,7 +192,7 @@ mod tests {
     async fn what_sqs_does_not_take_is_tried_again_and_what_it_refuses_is_named() {
         let server = MockServer::start().await;
         Mock::given(method("POST")).respond_with(answer).mount(&server).await;
-        let mut sender = sender(&server).await;
+        let mut sender = sender(&server);
         let sent = sender.send(vec![message("good"), message("bad"), message("later")]).await;
         let keys: Vec<_> = sent.taken.iter().map(|own| own.key.as_str()).collect();
         assert_eq!((keys, sent.messages, sender.requests()), (vec!["good", "later"], 2, 2));
@@ -207,7 +207,7 @@ mod tests {
         let body = serde_json::json!({"__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "no"});
         let gone = ResponseTemplate::new(400).set_body_json(body);
         Mock::given(method("POST")).respond_with(gone).expect(1).mount(&server).await;
-        let sent = sender(&server).await.send(vec![message("good")]).await;
+        let sent = sender(&server).send(vec![message("good")]).await;
         assert_eq!(sent.refused.len(), 1);
         assert!(sent.hopeless.unwrap().to_string().contains("no such queue"));
     }
