@@ -38,7 +38,9 @@ async fn two_hundred_files_at_once_with_ten_sandboxes_make_each_row_once() {
 
     let tallies: Vec<_> = functions.iter().flat_map(|function| tallies(function)).collect();
     assert_eq!(sum(&tallies, "/delivered"), FILES * 2 + 1);
-    assert_eq!((sum(&tallies, "/held"), sum(&tallies, "/objects/skipped")), (0, 1));
+    assert_eq!(sum(&tallies, "/held"), 0);
+    // The test event, as often as the queue hands it out: at least once.
+    assert!(sum(&tallies, "/objects/skipped") >= 1, "{tallies:?}");
     let busy = functions.iter().filter(|function| !function.log().is_empty()).count();
     println!(
         "{FILES} files, {} downloads, {} invocations in {busy} sandboxes: {:.1} s (unoptimised build)",
