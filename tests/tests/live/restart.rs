@@ -58,7 +58,7 @@ async fn minio_is_killed_while_entries_wait() {
     minio.process().terminate(Duration::from_mins(1)).await.unwrap();
     site.receiver.restart().await.unwrap();
     minio.restart().await.unwrap();
-    reader.read_last(KEY).await;
+    // Not told by one more download: one of the first second after a start may be lost, as MinIO is ready before its webhooks are.
     site.bills(&reader).await;
     site.settles().await;
 }
