@@ -144,6 +144,23 @@ fn timeouts() -> TimeoutConfig {
 }
 
 #[cfg(test)]
+impl AwsSettings {
+    /// For tests: every service is the one server at `endpoint`.
+    pub(crate) fn of_server(endpoint: String) -> Self {
+        Self {
+            region: "eu-west-1".into(),
+            endpoint: Some(endpoint),
+            credentials: Some(AwsCredentials {
+                access_key_id: "AKIA".into(),
+                secret_access_key: "s3cret".into(),
+                session_token: None,
+            }),
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -167,16 +184,7 @@ mod tests {
             .expect(1)
             .mount(&server)
             .await;
-        let settings = AwsSettings {
-            region: "eu-west-1".into(),
-            endpoint: Some(server.uri()),
-            credentials: Some(AwsCredentials {
-                access_key_id: "AKIA".into(),
-                secret_access_key: "s3cret".into(),
-                session_token: None,
-            }),
-            ..AwsSettings::default()
-        };
+        let settings = AwsSettings::of_server(server.uri());
         let object = settings.s3().get_object().bucket("bucket").key("a key").send().await.unwrap();
         assert_eq!(&object.body.collect().await.unwrap().into_bytes()[..], b"body");
     }

@@ -6,21 +6,12 @@ use wiremock::matchers::{method, query_param_is_missing};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
-use crate::aws::{AwsCredentials, AwsSettings};
+use crate::aws::AwsSettings;
 use crate::clock::Clock;
 use crate::store::{Place, Store};
 
 fn settings(server: &MockServer) -> AwsSettings {
-    AwsSettings {
-        region: "eu-west-1".into(),
-        endpoint: Some(server.uri()),
-        credentials: Some(AwsCredentials {
-            access_key_id: "AKIA".into(),
-            secret_access_key: "s3cret".into(),
-            session_token: None,
-        }),
-        ..AwsSettings::default()
-    }
+    AwsSettings::of_server(server.uri())
 }
 
 fn refusal(code: &str, message: &str) -> ResponseTemplate {

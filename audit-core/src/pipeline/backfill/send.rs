@@ -145,7 +145,7 @@ mod tests {
     use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
     use super::*;
-    use crate::aws::{AwsCredentials, AwsSettings};
+    use crate::aws::AwsSettings;
 
     fn message(key: &str) -> Message {
         let file = Listed { key: key.to_owned(), etag: String::new(), size: 1, archived: false };
@@ -153,17 +153,7 @@ mod tests {
     }
 
     fn sender(server: &MockServer) -> Sender {
-        let settings = AwsSettings {
-            region: "eu-west-1".into(),
-            endpoint: Some(server.uri()),
-            credentials: Some(AwsCredentials {
-                access_key_id: "AKIA".into(),
-                secret_access_key: "s3cret".into(),
-                session_token: None,
-            }),
-            ..AwsSettings::default()
-        };
-        Sender::new(settings.sqs(), &format!("{}/1/logs", server.uri()))
+        Sender::new(AwsSettings::of_server(server.uri()).sqs(), &format!("{}/1/logs", server.uri()))
     }
 
     /// Takes `good`, calls `bad` the sender's fault, and lets any other through only when it comes alone.
