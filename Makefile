@@ -32,14 +32,14 @@ test: ## Installs what the tests need, then runs all of them
 	$(call say,building the binaries that the tests start)
 	@cargo build --workspace --bins
 	$(call say,running all tests)
-	@cargo test --workspace
+	@cargo test --workspace --no-fail-fast
 
 soak: ## The long fault suite: SOAK_MINUTES (60) of random faults
 	@scripts/tools.sh test
 	$(call say,building the binaries that the tests start)
 	@cargo build --workspace --bins
 	$(call say,running the long fault suite)
-	@SOAK_MINUTES=$${SOAK_MINUTES:-60} cargo test -p e2e -- --ignored --nocapture soak
+	@SOAK_MINUTES=$${SOAK_MINUTES:-60} cargo test --workspace --test faults -- --ignored --nocapture soak
 
 fuzz: ## Any bytes through what reads them: FUZZ_SECONDS (60) for each target
 	@scripts/tools.sh fuzz

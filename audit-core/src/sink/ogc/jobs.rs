@@ -51,7 +51,7 @@ fn looks_like_host(location: &str) -> bool {
 /// Asks for the job at `url` until it has ended, at most until `until`.
 pub(super) async fn follow(client: &Client, tokens: &Tokens, url: &Url, timeout: Duration, until: Instant) -> Answer {
     let mut waits = POLLS.start();
-    let mut following = Following { client, tokens, url, refreshed: false, missing: 0 };
+    let mut following = Following { client, tokens, url, refreshed: false, missing: 0, heard: None };
     let mut last = "there was no time to ask".to_owned();
     while let Some(at) = waits.next(None, until) {
         sleep_until(at).await;
@@ -70,6 +70,8 @@ struct Following<'a> {
     url: &'a Url,
     refreshed: bool,
     missing: usize,
+    /// What the resource server last said of the job.
+    heard: Option<String>,
 }
 
 impl Following<'_> {
@@ -87,12 +89,14 @@ impl Following<'_> {
         let request = Request { method: Method::GET, url: self.url.clone(), headers, body: bytes::Bytes::new() };
         let response = match self.client.send(request, timeout).await {
             Ok(response) => response,
-            Err(error) => return ControlFlow::Continue(error.to_string()),
+            // The last question has the least time: that it got no answer tells less than what was said before.
+            Err(error) => return ControlFlow::Continue(self.heard.clone().unwrap_or_else(|| error.to_string())),
         };
         let json = response.body.and_then(|body| serde_json::from_slice::<Value>(&body).ok()).unwrap_or_default();
         let said = format!("the resource server answered {}: {}", response.status, token.censor(&words(&json)));
         match response.status.as_u16() {
-            200 => end(&json).map_or_else(|| ControlFlow::Continue(state(&json)), ControlFlow::Break),
+            200 => end(&json)
+                .map_or_else(|| ControlFlow::Continue(self.heard.insert(state(&json)).clone()), ControlFlow::Break),
             401 if !self.refreshed => {
                 self.tokens.invalidate(&token).await;
                 self.refreshed = true;
