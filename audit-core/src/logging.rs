@@ -3,7 +3,10 @@
 use std::io::Write;
 use std::sync::OnceLock;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, registry};
 
 use crate::clock::Clock;
 use crate::config::{ConfigError, Problem, Strings};
@@ -31,14 +34,14 @@ pub fn start(strings: &impl Strings) -> Result<(), ConfigError> {
         Some(_) => return Err(problem("LOG_FORMAT", "json or text")),
     };
     let filter = strings.get("RUST_LOG").filter(|filter| !filter.trim().is_empty()).unwrap_or_else(|| "info".into());
-    let filter =
-        EnvFilter::try_new(filter).map_err(|_| problem("RUST_LOG", "a level such as info, or target=level"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
-    // A second start in one process (tests) keeps the first one's settings.
-    let _already_started = match format {
-        Format::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
-        Format::Text => builder.try_init(),
+    let filter: Targets = filter.parse().map_err(|_| problem("RUST_LOG", "a level such as info, or target=level"))?;
+    let lines = fmt::layer().with_target(false);
+    let lines = match format {
+        Format::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+        Format::Text => lines.boxed(),
     };
+    // A second start in one process (tests) keeps the first one's settings.
+    let _already_started = registry().with(lines.with_filter(filter)).try_init();
     let _format_kept = FORMAT.set(format);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use audit_core::client::{Client, Connections};
+use audit_core::client::{Client, Connections, Trust};
 use audit_core::clock::Clock;
 use audit_core::config::{AnalyticsConfig, Config, Environment, Program};
 use audit_core::logging;
@@ -65,7 +65,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let asking = Arc::clone(&pipeline);
     tokio::spawn(async move { asking.wait_for_ledger().await });
     if let Some(analytics) = config.analytics.clone() {
-        tokio::spawn(look_at_plausible(analytics));
+        tokio::spawn(look_at_plausible(analytics, config.trust));
     }
 
     let (stop, stopped) = watch::channel(false);
@@ -91,8 +91,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 /// Tells in the log what would keep events from the dashboard. Nothing waits for it.
-async fn look_at_plausible(analytics: AnalyticsConfig) {
-    let findings = match Client::new(Connections::Fresh) {
+async fn look_at_plausible(analytics: AnalyticsConfig, trust: Trust) {
+    let findings = match Client::new(Connections::Fresh, trust) {
         Ok(client) => check(&analytics, &client).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };

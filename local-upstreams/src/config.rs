@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use uuid::Uuid;
 
 /// The process that answers after the commit, by default.
@@ -75,11 +76,15 @@ pub struct Config {
     /// Site that Plausible knows; may be repeated
     #[arg(long = "site", default_value = "data.example.org", value_name = "DOMAIN")]
     pub sites: Vec<String>,
+    /// What is logged: a level such as info, or target=level
+    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: Targets,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
+            log: Targets::new().with_default(LevelFilter::INFO),
             port: 0,
             bind: IpAddr::from([127, 0, 0, 1]),
             database_url: None,
@@ -113,7 +118,8 @@ mod tests {
     #[test]
     fn the_defaults_are_the_command_line_s_but_for_the_port() {
         let parsed = Config::try_parse_from(["local-upstreams", "--port", "0"]).unwrap();
-        let expected = Config { database_url: parsed.database_url.clone(), ..Config::default() };
+        let own = Config::default();
+        let expected = Config { database_url: parsed.database_url.clone(), log: parsed.log.clone(), ..own };
         assert_eq!(format!("{parsed:?}"), format!("{expected:?}"));
     }
 }

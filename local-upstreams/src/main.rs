@@ -6,16 +6,16 @@ use std::io::Write;
 use anyhow::Context;
 use clap::Parser;
 use local_upstreams::{Config, Upstreams};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, registry};
 
 fn main() -> anyhow::Result<()> {
     // Before there are threads: it writes to the environment.
     read_dotenv()?;
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
-        .with_writer(std::io::stderr)
-        .init();
-    tokio::runtime::Runtime::new()?.block_on(serve(Config::parse()))
+    let config = Config::parse();
+    registry().with(fmt::layer().with_writer(std::io::stderr).with_filter(config.log.clone())).init();
+    tokio::runtime::Runtime::new()?.block_on(serve(config))
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

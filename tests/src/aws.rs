@@ -1,8 +1,7 @@
 //! AWS clients for an endpoint on this machine, with credentials that open nothing.
 
 use anyhow::{Context, Result};
-use aws_credential_types::Credentials;
-use aws_smithy_http_client::Builder;
+use audit_core::aws::{AwsCredentials, AwsSettings};
 
 /// The region of everything in the tests.
 pub const REGION: &str = "eu-central-1";
@@ -11,40 +10,41 @@ pub const ACCESS_KEY: &str = "testing";
 /// The secret of [`ACCESS_KEY`].
 pub const SECRET_KEY: &str = "testing-secret";
 
-/// What the clients share, per service: the builders are different types with the same methods.
-macro_rules! config {
-    ($service:ident, $endpoint:expr) => {
-        $service::Config::builder()
-            .behavior_version($service::config::BehaviorVersion::v2026_01_12())
-            .region($service::config::Region::new(REGION))
-            .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "tests"))
-            .endpoint_url($endpoint)
-            .http_client(Builder::new().build_http())
-    };
+fn settings(endpoint: &str) -> AwsSettings {
+    AwsSettings {
+        region: REGION.to_owned(),
+        endpoint: Some(endpoint.to_owned()),
+        credentials: Some(AwsCredentials {
+            access_key_id: ACCESS_KEY.to_owned(),
+            secret_access_key: SECRET_KEY.into(),
+            session_token: None,
+        }),
+        ..AwsSettings::default()
+    }
 }
 
 /// An S3 client, with path style.
 #[must_use]
 pub fn s3(endpoint: &str) -> aws_sdk_s3::Client {
-    aws_sdk_s3::Client::from_conf(config!(aws_sdk_s3, endpoint).force_path_style(true).build())
+    settings(endpoint).s3()
 }
 
 /// An SQS client.
 #[must_use]
 pub fn sqs(endpoint: &str) -> aws_sdk_sqs::Client {
-    aws_sdk_sqs::Client::from_conf(config!(aws_sdk_sqs, endpoint).build())
+    settings(endpoint).sqs()
 }
 
 /// A DynamoDB client.
 #[must_use]
 pub fn dynamodb(endpoint: &str) -> aws_sdk_dynamodb::Client {
-    aws_sdk_dynamodb::Client::from_conf(config!(aws_sdk_dynamodb, endpoint).build())
+    settings(endpoint).dynamodb()
 }
 
 /// A Secrets Manager client.
 #[must_use]
 pub fn secrets(endpoint: &str) -> aws_sdk_secretsmanager::Client {
-    aws_sdk_secretsmanager::Client::from_conf(config!(aws_sdk_secretsmanager, endpoint).build())
+    settings(endpoint).secrets_manager()
 }
 
 /// Makes a bucket.

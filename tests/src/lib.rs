@@ -4,6 +4,7 @@
 //! its value is dropped, when a test panics and when the test process is killed. What has to be installed is
 //! installed by `scripts/tools.sh`.
 
+pub mod authority;
 pub mod aws;
 pub mod event_source;
 pub mod fake_aws;

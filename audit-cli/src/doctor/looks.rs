@@ -61,6 +61,7 @@ impl Looks<'_> {
         let credentials = (own.client_id, client_secret);
         let settings =
             Settings::new(own.url, own.auth_url, credentials, (own.item_id, own.item_type), own.role, own.job_role);
+        let settings = Settings { trust: self.config.trust, ..settings };
         let findings = ogc::check::check(&settings, &self.clock).await?;
         Ok(self.report.tell_all(&findings)?)
     }
@@ -127,7 +128,7 @@ impl Looks<'_> {
         let Some(config) = &self.config.analytics else {
             return self.note("analytics: off (PLAUSIBLE_API_URL and PLAUSIBLE_DATA_DOMAIN are not set)");
         };
-        let findings = plausible::check::check(config, &Client::new(Connections::Fresh)?).await?;
+        let findings = plausible::check::check(config, &Client::new(Connections::Fresh, self.config.trust)?).await?;
         Ok(self.report.tell_all(&findings)?)
     }
 

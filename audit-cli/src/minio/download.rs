@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use audit_core::client::{Client, Connections, Request};
+use audit_core::client::{Client, Connections, Request, Trust};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
@@ -68,7 +68,7 @@ async fn put_and_fetch(s3: &aws_sdk_s3::Client, object: &Object) -> Result<()> {
 async fn fetch(s3: &aws_sdk_s3::Client, object: &Object) -> Result<()> {
     let request = s3.get_object().bucket(&object.bucket).key(&object.key);
     let presigned = request.presigned(PresigningConfig::expires_in(VALID)?).await?;
-    let client = Client::of_this_machine(Connections::Fresh)?;
+    let client = Client::new(Connections::Fresh, Trust::Machine)?;
     let url = presigned.uri().parse()?;
     let request = Request { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new() };
     let answer = client.send(request, TIMEOUT).await?;

@@ -62,11 +62,9 @@ enum Action {
 /// How MinIO should be set up.
 #[derive(Debug, clap::Args)]
 struct Wanted {
-    /// MinIO's S3 endpoint [variable: `MINIO_ENDPOINT`]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help = "MinIO's S3 endpoint [variable: MINIO_ENDPOINT]")]
     minio: Option<String>,
-    /// The receiver, as MinIO reaches it [variable: `RECEIVER_URL`]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help = "The receiver, as MinIO reaches it [variable: RECEIVER_URL]")]
     receiver: Option<String>,
     /// The same receiver, where this machine reaches it by another address
     #[arg(long, value_name = "URL")]

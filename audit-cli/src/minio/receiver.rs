@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use audit_core::client::{Client, Connections, Request};
+use audit_core::client::{Client, Connections, Request, Trust};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -34,7 +34,7 @@ pub(super) struct Seen {
 impl Receiver {
     /// `entries` is the URL that entries are posted to.
     pub(super) fn new(entries: Url) -> Result<Self> {
-        let client = Client::of_this_machine(Connections::Fresh)?.with_answer_cap(ANSWER_CAP_BYTES);
+        let client = Client::new(Connections::Fresh, Trust::Machine)?.with_answer_cap(ANSWER_CAP_BYTES);
         Ok(Self { client, entries })
     }
 

@@ -1,15 +1,13 @@
 //! Which objects count: glob patterns on `BUCKET/KEY`.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use fast_glob::{glob_match, validate};
 
 const EXPECTED: &str =
     "glob patterns on BUCKET/KEY with ; or a comma between several, such as stac/** or */tiles/**/*.png";
 
 /// Patterns of which any may match. `*` and `?` stay within one part of the path, `**` does not.
 #[derive(Debug, Clone)]
-pub struct Patterns {
-    set: GlobSet,
-}
+pub struct Patterns(Vec<Box<str>>);
 
 impl Patterns {
     /// Reads patterns separated by `;`, line ends, or commas outside of braces.
@@ -17,24 +15,18 @@ impl Patterns {
     /// # Errors
     /// What is expected instead.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let mut set = GlobSetBuilder::new();
-        for pattern in split(text) {
-            // Without a slash it could be meant for the bucket or for the file's name.
-            let glob = if pattern.contains('/') {
-                GlobBuilder::new(pattern).literal_separator(true).build()
-            } else {
-                return Err(EXPECTED);
-            };
-            set.add(glob.map_err(|_| EXPECTED)?);
-        }
-        let set = set.build().map_err(|_| EXPECTED)?;
-        if set.is_empty() { Err(EXPECTED) } else { Ok(Self { set }) }
+        let patterns: Vec<Box<str>> = split(text).map(Box::from).collect();
+        // Without a slash it could be meant for the bucket or for the file's name; with a `!` it would be met by all others.
+        let sound = |pattern: &str| pattern.contains('/') && !pattern.starts_with('!') && validate(pattern).is_ok();
+        let all_sound = patterns.iter().all(|pattern| sound(pattern));
+        if all_sound && !patterns.is_empty() { Ok(Self(patterns)) } else { Err(EXPECTED) }
     }
 
     /// Whether any pattern matches the object.
     #[must_use]
     pub fn matches(&self, bucket: &str, key: &str) -> bool {
-        self.set.is_match(format!("{bucket}/{key}"))
+        let object = format!("{bucket}/{key}");
+        self.0.iter().any(|pattern| glob_match(&**pattern, &object))
     }
 }
 
@@ -57,20 +49,32 @@ mod tests {
 
     #[test]
     fn stars_stay_within_a_part_and_double_stars_do_not() {
-        let patterns = Patterns::parse("stac/**, */tiles/*.{png,jpg};x/y?").unwrap();
-        for (bucket, key) in [("stac", "a"), ("stac", "a/b/ü c.tif"), ("other", "tiles/1.jpg"), ("x", "y1")] {
+        let patterns = Patterns::parse("stac/**, */tiles/*.{png,jpg};x/y?\n*/**/[!.]*.ü").unwrap();
+        for (bucket, key) in [
+            ("stac", "a"),
+            ("stac", "a/b/ü c.tif"),
+            ("other", "tiles/1.jpg"),
+            ("x", "y1"),
+            ("b", "a.ü"),
+            ("b", "c/d/a.ü"),
+        ] {
             assert!(patterns.matches(bucket, key), "{bucket}/{key}");
         }
-        for (bucket, key) in
-            [("stack", "a"), ("other", "tiles/7/1.jpg"), ("other", "tiles/1.gif"), ("x", "y/"), ("x", "y")]
-        {
+        for (bucket, key) in [
+            ("stack", "a"),
+            ("other", "tiles/7/1.jpg"),
+            ("other", "tiles/1.gif"),
+            ("x", "y/"),
+            ("x", "y"),
+            ("b", "c/.ü"),
+        ] {
             assert!(!patterns.matches(bucket, key), "{bucket}/{key}");
         }
     }
 
     #[test]
     fn a_bad_pattern_is_refused() {
-        for text in ["", " , ", "stac", "*.png", "a/[", "a/{b"] {
+        for text in ["", " , ", "stac", "*.png", "a/[", "a/{b", "!a/b", "a/b, c"] {
             assert_eq!(Patterns::parse(text).err(), Some(EXPECTED), "{text}");
         }
     }

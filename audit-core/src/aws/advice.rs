@@ -7,6 +7,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use crate::client::{SetUpError, trust};
+
 /// What was asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
@@ -46,12 +48,23 @@ pub(crate) fn advice<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>,
         }
         SdkError::TimeoutError(_) => format!("{service} did not answer in time"),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => format!("{service} did not answer in time"),
-        SdkError::DispatchFailure(failure) if failure.is_user() || failure.is_other() => {
-            format!("the request to {service} could not be made: are there AWS credentials and a region?")
+        // What never left has no kind: our connector gives one to all that failed on the way.
+        SdkError::DispatchFailure(failure)
+            if failure.is_user() || failure.is_other() && failure.as_other().is_none() =>
+        {
+            match failure.as_connector_error().and_then(|error| last(error).downcast_ref::<SetUpError>()) {
+                Some(error) => error.to_string(),
+                None => format!("the request to {service} could not be made: are there AWS credentials and a region?"),
+            }
         }
         SdkError::DispatchFailure(failure) => {
             let cause = failure.as_connector_error().map(|error| last_cause(error)).unwrap_or_default();
-            format!("{service} cannot be reached: is the region right, and is there a way to it? ({cause})")
+            match trust::remedy(&cause) {
+                Some(remedy) => format!("{service} has a certificate that is not trusted ({cause}): {remedy}"),
+                None => {
+                    format!("{service} cannot be reached: is the region right, and is there a way to it? ({cause})")
+                }
+            }
         }
         SdkError::ConstructionFailure(_) => format!("the request to {service} could not be built"),
         SdkError::ResponseError(_) | _ => format!("{service}'s answer cannot be read"),
@@ -160,11 +173,15 @@ fn is_region(text: &str) -> bool {
 
 /// The innermost cause, which is the one that tells something.
 pub(crate) fn last_cause(error: &(dyn Error + 'static)) -> String {
+    last(error).to_string()
+}
+
+fn last<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;
     }
-    last.to_string()
+    last
 }
 
 #[cfg(test)]

@@ -1,23 +1,16 @@
 //! Clients of AWS services, made from plain settings: nothing is read from the environment, from files or from the
 //! network until the first call.
 //!
-//! All clients of a process share one HTTP client: its connections, and its certificates, which are read and parsed once.
-//!
-//! TLS is rustls with `ring`. Certificates of the machine are trusted (`SSL_CERT_FILE` names others), since the client
-//! takes whole certificates, and a private S3 endpoint's authority is found there too.
+//! All clients of a process share one HTTP client: its connections, and whom it trusts.
 
 mod advice;
-
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+mod http;
 
 pub(crate) use advice::{Asked, LOG_FILE, advice, last_cause};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
+pub use http::Http;
 use secrecy::{ExposeSecret, SecretString};
 
 /// Where the services are and who asks: `AWS_REGION`, `AWS_ENDPOINT_URL` and its siblings, `AWS_ACCESS_KEY_ID` and its.
@@ -43,18 +36,6 @@ pub struct AwsSettings {
     pub http: Http,
 }
 
-/// An HTTP client, made when it is first needed and then shared.
-#[derive(Debug, Clone, Default)]
-pub struct Http(Arc<OnceLock<SharedHttpClient>>);
-
-impl Http {
-    fn client(&self) -> SharedHttpClient {
-        let make =
-            || aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        self.0.get_or_init(make).clone()
-    }
-}
-
 /// An access key. On Lambda it is good for as long as the process lives.
 #[derive(Debug, Clone)]
 pub struct AwsCredentials {
@@ -66,10 +47,6 @@ pub struct AwsCredentials {
     pub session_token: Option<SecretString>,
 }
 
-const CONNECT: Duration = Duration::from_secs(3);
-/// Until the first byte of an answer; SQS's long polls are not used. The same for all services: each other pair of limits
-/// would be a client of its own inside the shared one, with certificates of its own.
-const READ: Duration = Duration::from_secs(10);
 const ATTEMPTS: u32 = 4;
 
 /// Every service's builder has the same methods, but no trait says so.
@@ -79,7 +56,6 @@ macro_rules! client {
             .behavior_version($sdk::config::BehaviorVersion::latest())
             .region($sdk::config::Region::new($region.clone()))
             .http_client($settings.http.client())
-            .timeout_config(timeouts())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
         $(config = config.$method($value);)*
         if let Some(endpoint) = $endpoint {
@@ -137,10 +113,6 @@ impl AwsCredentials {
             "settings",
         ))
     }
-}
-
-fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(READ).build()
 }
 
 #[cfg(test)]

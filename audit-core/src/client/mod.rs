@@ -2,8 +2,8 @@
 
 mod body;
 pub mod retry;
+pub(crate) mod trust;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, StatusCode};
 use reqwest::Url;
 
 use body::Watched;
+pub use trust::Trust;
 
 /// The most of an answer's body that is read unless said otherwise, in bytes. Every answer of an upstream is far smaller.
 const ANSWER_CAP_BYTES: usize = 64 * 1024;
@@ -35,7 +36,7 @@ pub struct Client {
 }
 
 /// The client could not be set up.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("http client: {0}")]
 pub struct SetUpError(String);
 
@@ -75,45 +76,17 @@ pub enum SendError {
 }
 
 impl Client {
-    /// A client with the web's certificate authorities.
+    /// A client that uses connections in one way, and trusts servers by `trust`.
     ///
     /// # Errors
     /// When the TLS library refuses its own defaults.
-    pub fn new(connections: Connections) -> Result<Self, SetUpError> {
-        Self::trusting(rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }, connections)
-    }
-
-    /// A client with the authorities that this machine trusts (`SSL_CERT_FILE` names others) besides the web's, as servers of one's own
-    /// network often have certificates of one's own. It reads a file of certificates, so it is not for where every start counts.
-    ///
-    /// # Errors
-    /// As [`Client::new`].
-    pub fn of_this_machine(connections: Connections) -> Result<Self, SetUpError> {
-        let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        // A machine without a store, or with a certificate in it that cannot be read, still has the web's.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Self::trusting(roots, connections)
-    }
-
-    /// The same, reading answers up to `bytes`.
-    #[must_use]
-    pub fn with_answer_cap(self, bytes: usize) -> Self {
-        Self { answer_cap_bytes: bytes, ..self }
-    }
-
-    fn trusting(roots: rustls::RootCertStore, connections: Connections) -> Result<Self, SetUpError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| SetUpError(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    pub fn new(connections: Connections, trust: Trust) -> Result<Self, SetUpError> {
         let idle = match connections {
             Connections::Reused => 8,
             Connections::Fresh => 0,
         };
         reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(trust.tls()?)
             .redirect(reqwest::redirect::Policy::none())
             // What may be sent again is judged by who sends, never here.
             .retry(reqwest::retry::never())
@@ -123,6 +96,12 @@ impl Client {
             .build()
             .map(|inner| Self { inner, answer_cap_bytes: ANSWER_CAP_BYTES })
             .map_err(|error| SetUpError(causes(&error)))
+    }
+
+    /// The same, reading answers up to `bytes`.
+    #[must_use]
+    pub fn with_answer_cap(self, bytes: usize) -> Self {
+        Self { answer_cap_bytes: bytes, ..self }
     }
 
     /// Sends `request` and reads the answer, all within `timeout`.
@@ -184,7 +163,10 @@ fn causes(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
-    text
+    match trust::remedy(&text) {
+        Some(remedy) => format!("{text}; {remedy}"),
+        None => text,
+    }
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ async fn send(server: &Server, bytes: usize) -> Result<Response, SendError> {
 }
 
 async fn send_within(timeout: Duration, server: &Server, bytes: usize) -> Result<Response, SendError> {
-    let client = Client::new(Connections::Fresh).unwrap();
+    let client = Client::new(Connections::Fresh, Trust::Web).unwrap();
     client.send(post(&format!("http://{}/secret?token=t", server.address), bytes), timeout).await
 }
 
@@ -161,7 +161,7 @@ async fn a_refused_connection_is_not_sent() {
 #[tokio::test]
 async fn failed_and_hanging_tls_is_not_sent() {
     for server in [server(resets).await, server(redirects).await, server(never_reads).await] {
-        let client = Client::new(Connections::Fresh).unwrap();
+        let client = Client::new(Connections::Fresh, Trust::Web).unwrap();
         assert_not_sent(&client.send(post(&format!("https://{}/", server.address), 100), BRIEFLY).await);
     }
 }
@@ -218,7 +218,7 @@ async fn a_request_is_sent_whole_with_its_length() {
 async fn connections_are_reused_only_where_that_is_safe() {
     for (connections, expected) in [(Connections::Reused, 1), (Connections::Fresh, 3)] {
         let server = server(echoes).await;
-        let client = Client::new(connections).unwrap();
+        let client = Client::new(connections, Trust::Web).unwrap();
         for _ in 0..3 {
             client.send(post(&format!("http://{}/", server.address), 10), PATIENCE).await.unwrap();
         }
@@ -231,7 +231,7 @@ async fn connections_are_reused_only_where_that_is_safe() {
 async fn a_connection_that_goes_stale_spoils_nothing() {
     for (connections, second_is_answered) in [(Connections::Reused, false), (Connections::Fresh, true)] {
         let server = server(resets_the_second_request).await;
-        let client = Client::new(connections).unwrap();
+        let client = Client::new(connections, Trust::Web).unwrap();
         let request = || client.send(post(&format!("http://{}/", server.address), 10), PATIENCE);
         request().await.unwrap();
         assert_eq!(request().await.is_ok(), second_is_answered);

@@ -4,7 +4,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::read::{Reader, Strings, secret_in};
-use super::{ConfigError, Secret, WEBHOOK_AUTH_TOKEN, aws, values};
+use super::{ConfigError, Program, Secret, WEBHOOK_AUTH_TOKEN, aws, values};
 use crate::aws::AwsSettings;
 
 /// The path that the receiver takes entries at.
@@ -44,7 +44,7 @@ pub fn read_minio(strings: &impl Strings) -> Result<MinioConfig, ConfigError> {
     } else {
         Some(reader.secret(WEBHOOK_AUTH_TOKEN, "the receiver's token, or ALLOW_UNAUTHENTICATED=true"))
     };
-    let aws = aws(&reader);
+    let aws = aws(&reader, Program::Cli);
     let Some((endpoint, receiver)) = endpoint.zip(receiver) else { return Err(reader.failed()) };
     let access_key = access_key.expose_secret().to_owned();
     reader.finish(MinioConfig { endpoint, access_key, secret_key, receiver, webhook_token, aws })

@@ -24,6 +24,7 @@ use read::{Reader, SecretVariables};
 pub use variables::{VARIABLES, Variable};
 
 use crate::aws::{AwsCredentials, AwsSettings, Http};
+use crate::client::Trust;
 use crate::delivery::Ambiguous;
 use crate::event::IdParams;
 use crate::ledger::{LedgerUrl, Terms};
@@ -144,6 +145,8 @@ pub struct Config {
     pub max_decompressed_bytes: u64,
     /// AWS.
     pub aws: AwsSettings,
+    /// Whom connections to the other upstreams trust.
+    pub trust: Trust,
     /// Name of the Lambda function, which metrics are told by; `None` outside Lambda and where people read the log
     /// (`LOG_FORMAT=text`).
     pub metrics_of: Option<String>,
@@ -179,7 +182,8 @@ impl Config {
             receiver: receiver(&mut reader, program),
             cloudtrail_bucket: reader.text("CLOUDTRAIL_BUCKET"),
             max_decompressed_bytes: reader.parsed("MAX_DECOMPRESSED_BYTES", values::size).unwrap_or(4 << 30),
-            aws: aws(&reader),
+            aws: aws(&reader, program),
+            trust: trust(&reader, program),
             metrics_of: metrics_of(&reader, program),
             database_url: reader.text("DATABASE_URL").map(Into::into),
         };
@@ -276,7 +280,17 @@ fn metrics_of(reader: &Reader<'_, impl Strings>, program: Program) -> Option<Str
     reader.text("AWS_LAMBDA_FUNCTION_NAME").filter(|_| program.on_lambda() && !read_by_people)
 }
 
-fn aws(reader: &Reader<'_, impl Strings>) -> AwsSettings {
+/// On Lambda no file is read for it unless one is named: there is no authority of one's own in the image, and each start counts.
+fn trust(reader: &Reader<'_, impl Strings>, program: Program) -> Trust {
+    let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|variable| reader.text(variable).is_some());
+    match (named, program.on_lambda()) {
+        (true, _) => Trust::Named,
+        (false, true) => Trust::Web,
+        (false, false) => Trust::Machine,
+    }
+}
+
+fn aws(reader: &Reader<'_, impl Strings>, program: Program) -> AwsSettings {
     let key = reader.text("AWS_ACCESS_KEY_ID").zip(reader.text("AWS_SECRET_ACCESS_KEY"));
     AwsSettings {
         // S3-compatible stores take any region.
@@ -295,7 +309,7 @@ fn aws(reader: &Reader<'_, impl Strings>) -> AwsSettings {
             secret_access_key: secret_access_key.into(),
             session_token: reader.text("AWS_SESSION_TOKEN").map(Into::into),
         }),
-        http: Http::default(),
+        http: Http::trusting(trust(reader, program)),
     }
 }
 

@@ -121,3 +121,20 @@ fn units_are_understood() {
     assert_eq!(config.max_decompressed_bytes, 1 << 30);
     assert_eq!(config.receiver.max_body_bytes, 1024);
 }
+
+#[test]
+fn certificates_are_read_from_disk_where_a_start_may_cost_or_a_file_is_named() {
+    let trust = |program, more: &[(&'static str, &'static str)]| {
+        let mut strings = complete();
+        strings.extend(more.iter().copied());
+        Config::read(&strings, program).unwrap().trust
+    };
+    for program in [Program::CloudTrail, Program::ReceiverOnLambda] {
+        assert_eq!(trust(program, &[]), Trust::Web);
+        assert_eq!(trust(program, &[("SSL_CERT_FILE", "/opt/authority.pem")]), Trust::Named);
+        assert_eq!(trust(program, &[("SSL_CERT_DIR", "/opt/authorities")]), Trust::Named);
+    }
+    for program in [Program::Receiver, Program::Cli] {
+        assert_eq!(trust(program, &[]), Trust::Machine);
+    }
+}

@@ -44,6 +44,8 @@ pub const VARIABLES: &[Variable] = &[
     v("AWS_ENDPOINT_URL_SQS", "another endpoint for SQS"),
     v("AWS_ENDPOINT_URL_DYNAMODB", "another endpoint for DynamoDB"),
     v("AWS_ENDPOINT_URL_SECRETS_MANAGER", "another endpoint for Secrets Manager"),
+    v("SSL_CERT_FILE", "certificate authorities to trust besides the web's"),
+    v("SSL_CERT_DIR", "directory of such"),
     v("PORT", "port of the receiver"),
     v("BIND_ADDRESS", "address of the receiver"),
     v("WEBHOOK_AUTH_TOKEN", "token that MinIO sends"),

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Stores;
 use crate::analytics::{AnalyticsPolicy, Read};
-use crate::client::{Client, Connections};
+use crate::client::{Client, Connections, Trust};
 use crate::clock::Clock;
 use crate::config::AnalyticsConfig;
 use crate::ledger::Ledger;
@@ -35,9 +35,10 @@ impl Dashboard {
         ledger: Ledger,
         stores: Stores,
         clock: Clock,
+        trust: Trust,
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let policy = AnalyticsPolicy::new(config)?;
-        let client = Client::new(Connections::Fresh)?;
+        let client = Client::new(Connections::Fresh, trust)?;
         let ledger = Arc::new(ledger);
         let sink = PlausibleSink::new(policy, Arc::clone(&ledger), client, clock.clone())?;
         Ok(Self { sink, ledger, stores, clock })

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::dashboard::Dashboard;
 use super::{BehindQueue, Pipeline, Stores, ledger_check};
 use crate::aws::{Asked, AwsSettings, advice};
-use crate::client::SetUpError;
+use crate::client::{SetUpError, Trust};
 use crate::clock::Clock;
 use crate::config::{AnalyticsConfig, Config, ProcessConfig, Secret};
 use crate::delivery::{self, Delivery};
@@ -102,7 +102,7 @@ impl Pipeline {
                 if config.process.is_none() {
                     ledger_seen = ledger_check::check(&ledger, parts.ledger_may_be_away).await?;
                 }
-                Some(dashboard(analytics, ledger, &stores, clock)?)
+                Some(dashboard(analytics, ledger, &stores, clock, config.trust)?)
             }
             None => None,
         };
@@ -184,17 +184,15 @@ async fn delivery(
         settings.headroom = headroom(limit, settings.headroom);
     }
     let client_secret = secret(&process.client_secret, &config.aws, "CLIENT_SECRET_ARN").await?;
-    let ogc = Ogc::new(
-        ogc::Settings::new(
-            process.url.clone(),
-            process.auth_url.clone(),
-            (process.client_id.clone(), client_secret),
-            (process.item_id.clone(), process.item_type.clone()),
-            process.role.clone(),
-            process.job_role.clone(),
-        ),
-        clock.clone(),
-    )?;
+    let upstream = ogc::Settings::new(
+        process.url.clone(),
+        process.auth_url.clone(),
+        (process.client_id.clone(), client_secret),
+        (process.item_id.clone(), process.item_type.clone()),
+        process.role.clone(),
+        process.job_role.clone(),
+    );
+    let ogc = Ogc::new(ogc::Settings { trust: config.trust, ..upstream }, clock.clone())?;
     Ok(Delivery::new(ogc, Arc::new(ledger), stores.clone(), settings, clock.clone()))
 }
 
@@ -216,8 +214,9 @@ fn dashboard(
     ledger: Ledger,
     stores: &Stores,
     clock: &Clock,
+    trust: Trust,
 ) -> Result<Dashboard, StartError> {
-    Dashboard::new(analytics.clone(), ledger, stores.clone(), clock.clone())
+    Dashboard::new(analytics.clone(), ledger, stores.clone(), clock.clone(), trust)
         .map_err(|error| StartError::Analytics(error.to_string()))
 }
 

@@ -13,6 +13,7 @@ mod jobs;
 mod objects;
 mod start;
 mod storage;
+mod tls;
 mod verdicts;
 mod ways_in;
 
@@ -52,13 +53,18 @@ impl Trail {
 
     async fn on_with(storage: Storage, more: impl FnOnce(&Metering) -> Vec<(&'static str, String)>) -> Self {
         let metering = Metering::start().await.unwrap();
+        let more = more(&metering);
+        Self::of(storage, metering, more).await
+    }
+
+    async fn of(storage: Storage, metering: Metering, more: Vec<(&'static str, String)>) -> Self {
         let s3 = storage.s3();
         let bucket = format!("logs-{}", uuid::Uuid::new_v4());
         aws::create_bucket(&s3, &bucket).await.unwrap();
         let mut spec = FunctionSpec::new("lambda-cloudtrail").unwrap();
         spec.environment = metering.environment();
         spec = spec.env("AWS_ENDPOINT_URL", storage.endpoint()).env("LEDGER_URL", "memory:");
-        for (name, value) in more(&metering) {
+        for (name, value) in more {
             spec = spec.env(name, value);
         }
         Self { metering, s3, bucket, function: Function::new(spec).unwrap() }

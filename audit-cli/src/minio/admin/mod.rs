@@ -8,7 +8,7 @@ mod stored;
 
 use std::time::Duration;
 
-use audit_core::client::{Client, Connections, Request, Response};
+use audit_core::client::{Client, Connections, Request, Response, Trust};
 use audit_core::clock::Clock;
 use bytes::Bytes;
 use http::Method;
@@ -40,7 +40,7 @@ pub(super) struct Admin {
 
 impl Admin {
     pub(super) fn new(endpoint: Url, keys: Keys) -> anyhow::Result<Self> {
-        let client = Client::of_this_machine(Connections::Fresh)?.with_answer_cap(ANSWER_CAP_BYTES);
+        let client = Client::new(Connections::Fresh, Trust::Machine)?.with_answer_cap(ANSWER_CAP_BYTES);
         Ok(Self { client, endpoint, keys, clock: Clock::system() })
     }
 

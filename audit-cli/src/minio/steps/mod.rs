@@ -5,8 +5,8 @@ mod proof;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use audit_core::aws::{AwsCredentials, AwsSettings};
-use audit_core::client::{Client, Connections, Request};
+use audit_core::aws::{AwsCredentials, AwsSettings, Http};
+use audit_core::client::{Client, Connections, Request, Trust};
 use audit_core::config::MinioConfig;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -103,7 +103,7 @@ impl Steps {
     }
 
     async fn answering(&self) -> Result<()> {
-        let client = Client::of_this_machine(Connections::Fresh)?;
+        let client = Client::new(Connections::Fresh, Trust::Machine)?;
         let mut url = self.endpoint.clone();
         url.set_path("/minio/health/ready");
         until(&format!("MinIO at {}", self.endpoint), self.limit, async || {
@@ -129,6 +129,7 @@ impl Steps {
             region: info.region().unwrap_or("us-east-1").to_owned(),
             endpoint: Some(self.endpoint.to_string()),
             credentials: Some(credentials),
+            http: Http::trusting(Trust::Machine),
             ..AwsSettings::default()
         };
         settings.s3()

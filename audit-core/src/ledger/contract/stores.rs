@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
 };
@@ -14,6 +13,7 @@ use jiff::Timestamp;
 
 use super::cases;
 use super::server::Server;
+use crate::aws::AwsSettings;
 use crate::clock::Clock;
 use crate::ledger::{Ledger, LedgerUrl, MemoryLedger, Stores, Terms};
 
@@ -143,14 +143,7 @@ async fn redis_refusals_tell_no_secret() {
 }
 
 fn client(port: u16) -> Client {
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("eu-central-1"))
-        .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
-        .endpoint_url(format!("http://127.0.0.1:{port}"))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .build();
-    Client::from_conf(config)
+    AwsSettings::of_server(format!("http://127.0.0.1:{port}")).dynamodb()
 }
 
 async fn create_table(client: &Client) {

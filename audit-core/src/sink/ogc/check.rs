@@ -27,7 +27,7 @@ const TITLE: &str = "AuditLogsIngestion";
 /// # Errors
 /// When the HTTP client cannot be set up.
 pub async fn check(settings: &Settings, clock: &Clock) -> Result<Vec<Finding>, SetUpError> {
-    let client = Client::new(Connections::Fresh)?;
+    let client = Client::new(Connections::Fresh, settings.trust)?;
     let look = Look { settings, clock, client };
     let mut findings = Vec::new();
     let token = look.token(&settings.auth_role, "AUTH_ROLE", &mut findings).await;

@@ -13,7 +13,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use crate::client::{Client, Connections, Request, SendError, SetUpError};
+use crate::client::{Client, Connections, Request, SendError, SetUpError, Trust};
 use crate::clock::Clock;
 use crate::delivery::{Posted, Upstream};
 use crate::ledger::BatchId;
@@ -36,10 +36,12 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How long a job may take.
     pub job_timeout: Duration,
+    /// Whom connections trust.
+    pub trust: Trust,
 }
 
 impl Settings {
-    /// The usual times: 30 s a request, 5 min a job.
+    /// The usual times: 30 s a request, 5 min a job. Certificates are the web's.
     #[must_use]
     pub fn new(
         process_api_url: Url,
@@ -56,6 +58,7 @@ impl Settings {
             job_auth_role,
             request_timeout: Duration::from_secs(30),
             job_timeout: Duration::from_mins(5),
+            trust: Trust::default(),
         }
     }
 }
@@ -81,13 +84,13 @@ impl Ogc {
     /// # Errors
     /// When the HTTP client cannot be set up.
     pub fn new(settings: Settings, clock: Clock) -> Result<Self, SetUpError> {
-        let Settings { process_api_url, credentials, auth_role, job_auth_role, request_timeout, job_timeout } =
+        let Settings { process_api_url, credentials, auth_role, job_auth_role, request_timeout, job_timeout, trust } =
             settings;
-        let reused = Client::new(Connections::Reused)?;
+        let reused = Client::new(Connections::Reused, trust)?;
         let tokens = |role| Tokens::new(reused.clone(), credentials.clone(), role, request_timeout, clock.clone());
         Ok(Self {
             process_api_url,
-            fresh: Client::new(Connections::Fresh)?,
+            fresh: Client::new(Connections::Fresh, trust)?,
             tokens: tokens(auth_role),
             job_tokens: job_auth_role.map(tokens),
             reused,

@@ -49,7 +49,7 @@ fn standing_clock() -> (Arc<Mutex<Timestamp>>, Clock) {
 
 fn tokens(server: &MockServer, clock: Clock) -> Arc<Tokens> {
     let Settings { credentials, auth_role, request_timeout, .. } = settings(server, None);
-    let client = Client::new(Connections::Reused).unwrap();
+    let client = Client::new(Connections::Reused, Trust::Web).unwrap();
     Arc::new(Tokens::new(client, credentials, auth_role, request_timeout, clock))
 }
 

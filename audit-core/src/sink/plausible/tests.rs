@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::analytics::samples::{NOW, config, read};
-use crate::client::Connections;
+use crate::client::{Connections, Trust};
 use crate::ledger::{MemoryLedger, Terms};
 
 mod server;
@@ -32,7 +32,7 @@ impl Bench {
         config.api_url.clone_from(&server.url);
         let terms = Terms { lease: Duration::from_mins(15), ttl: Duration::from_hours(3) };
         let ledger = Arc::new(Ledger::Memory(MemoryLedger::new(terms, clock.clone())));
-        let client = Client::new(Connections::Fresh).unwrap();
+        let client = Client::new(Connections::Fresh, Trust::Web).unwrap();
         let policy = AnalyticsPolicy::new(config).unwrap();
         let mut sink = PlausibleSink::new(policy, ledger, client, clock).unwrap();
         sink.patience = Patience {
