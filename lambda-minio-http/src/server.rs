@@ -15,7 +15,7 @@ use audit_core::pipeline::{Parts, Pipeline};
 use audit_core::sink::plausible::check::{Finding, check};
 use audit_core::spool::Spool;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -56,6 +56,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         max_body_bytes: config.receiver.max_body_bytes,
         metrics: Some(Metrics::new(Arc::clone(&standalone))),
     };
+    let mut stop_signals = StopSignals::listen()?;
     let listener = TcpListener::bind((config.receiver.bind_address, config.receiver.port)).await;
     let listener = listener.with_context(|| {
         format!("BIND_ADDRESS, PORT: cannot listen on {}:{}", config.receiver.bind_address, config.receiver.port)
@@ -80,7 +81,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         })
         .into_future();
     let server = tokio::spawn(server);
-    asked_to_stop().await?;
+    stop_signals.any().await;
     tracing::info!("stopping: what is not delivered stays in the spool");
     stop.send_replace(true);
     let ended = timeout(GRACE, async { (server.await, worker.await) }).await;
@@ -105,11 +106,21 @@ async fn look_at_plausible(analytics: AnalyticsConfig, trust: Trust) {
     }
 }
 
-async fn asked_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
+/// The signals that end the server. They are listened for before anybody is told that it is there: until then they kill it.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::io::Write;
 use anyhow::Context;
 use clap::Parser;
 use local_upstreams::{Config, Upstreams};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
@@ -20,8 +21,13 @@ fn main() -> anyhow::Result<()> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let upstreams = Upstreams::start(config).await?;
+    // Before anybody is told that it is there: until then they kill it.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     writeln!(std::io::stdout(), "http://{}", upstreams.address()).context("the address could not be printed")?;
-    stop_signal().await?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
     upstreams.stop().await
 }
 
@@ -32,13 +38,4 @@ fn read_dotenv() -> anyhow::Result<()> {
         // The error quotes the line, which may hold a secret.
         Err(_) => anyhow::bail!(".env: expected lines of NAME=value"),
     }
-}
-
-async fn stop_signal() -> anyhow::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result?,
-        _ = terminate.recv() => {}
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
 use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
 
 use crate::aws;
 use crate::function::Function;
@@ -22,6 +23,9 @@ pub struct EventSource {
     queue_arn: String,
     batch_size: usize,
     hurried: bool,
+    /// Held for each call that changes the queue: the emulator takes messages out of a copy of its list, so of two that do so at the
+    /// same time one brings back what the other deleted.
+    changes: Mutex<()>,
 }
 
 /// What came of one batch.
@@ -42,7 +46,14 @@ impl EventSource {
     /// When there is no such queue.
     pub async fn new(sqs: aws_sdk_sqs::Client, queue_url: &str, batch_size: usize) -> Result<Self> {
         let queue_arn = aws::queue_arn(&sqs, queue_url).await?;
-        Ok(Self { sqs, queue_url: queue_url.to_owned(), queue_arn, batch_size, hurried: false })
+        Ok(Self {
+            sqs,
+            queue_url: queue_url.to_owned(),
+            queue_arn,
+            batch_size,
+            hurried: false,
+            changes: Mutex::new(()),
+        })
     }
 
     /// Hands failed messages out again at once, as if their visibility timeout were over: so the timeout can be longer than any
@@ -72,6 +83,7 @@ impl EventSource {
         let has_failed = |message: &&Message| message.message_id().is_some_and(|id| failed.contains(id));
         self.delete(messages.iter().filter(|message| !has_failed(message))).await?;
         if self.hurried {
+            let _alone = self.changes.lock().await;
             for message in messages.iter().filter(has_failed) {
                 let again = self.sqs.change_message_visibility().queue_url(&self.queue_url).visibility_timeout(0);
                 let again = again.receipt_handle(message.receipt_handle().unwrap_or_default());
@@ -127,6 +139,7 @@ impl EventSource {
     }
 
     async fn receive(&self) -> Result<Vec<Message>> {
+        let _alone = self.changes.lock().await;
         let mut messages = Vec::new();
         while messages.len() < self.batch_size {
             let wanted = (self.batch_size - messages.len()).min(RECEIVE_MAX);
@@ -144,6 +157,7 @@ impl EventSource {
     }
 
     async fn delete(&self, messages: impl Iterator<Item = &Message>) -> Result<()> {
+        let _alone = self.changes.lock().await;
         let handles: Vec<_> = messages.filter_map(Message::receipt_handle).collect();
         for chunk in handles.chunks(RECEIVE_MAX) {
             let mut request = self.sqs.delete_message_batch().queue_url(&self.queue_url);

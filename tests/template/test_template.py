@@ -12,6 +12,7 @@ NOT_ON_LAMBDA = {
     **{name: "the command line tool's, to set MinIO up" for name in VARIABLES if name.startswith("MINIO_")},
     "RECEIVER_URL": "the command line tool's, to set MinIO up",
     **{name: "files with secrets are for machines" for name in VARIABLES if name.endswith("_FILE")},
+    **dict.fromkeys(["SSL_CERT_FILE", "SSL_CERT_DIR"], "a layer of one's own brings such files, and sets these"),
     "AWS_REGION": "set by Lambda itself",
     **{name: "other endpoints are for tests" for name in VARIABLES if name.startswith("AWS_ENDPOINT_URL")},
 }

@@ -23,7 +23,7 @@ use e2e::{EventSource, Function, FunctionSpec, Get, Metering, Moto, aws};
 use serde_json::{Value, json};
 
 /// How long a queue may take to run dry, on a machine that has other things to do.
-const LIMIT: Duration = Duration::from_mins(6);
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// A queue and its dead letters.
 struct Queue {
