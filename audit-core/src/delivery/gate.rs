@@ -11,6 +11,8 @@ use tokio::time::Instant;
 
 use crate::client::retry::{Backoff, Waits};
 
+/// How long nothing is sent before it is asked again whether jobs can be followed.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// How long a probe that is under way elsewhere is given before asking again.
 const PROBE_ELSEWHERE: Duration = Duration::from_secs(1);
 
@@ -25,7 +27,7 @@ pub(super) struct Gate {
 enum State {
     Open,
     Probing { not_before: Instant, waits: Waits },
-    Blocked(String),
+    Blocked { why: String, ask_at: Instant },
 }
 
 /// What may be sent now.
@@ -37,8 +39,10 @@ pub(super) enum Pass<'a> {
     Probe(#[expect(dead_code, reason = "kept for its drop, which lets others probe")] Probe<'a, ()>),
     /// Nothing before then.
     Wait(Instant),
-    /// Nothing, until what is told here is mended and the process started again.
+    /// Nothing, until what is told here is mended.
     Blocked(String),
+    /// Nothing before it was asked whether that is mended; nobody else asks while this is kept.
+    Ask(#[expect(dead_code, reason = "kept for its drop, which lets others ask")] Probe<'a, ()>),
 }
 
 impl Gate {
@@ -50,7 +54,10 @@ impl Gate {
         let now = Instant::now();
         match &*self.state() {
             State::Open => Pass::Open,
-            State::Blocked(why) => Pass::Blocked(why.clone()),
+            State::Blocked { why, ask_at } => {
+                let turn = if *ask_at > now { None } else { self.probe.try_lock().ok() };
+                turn.map_or_else(|| Pass::Blocked(why.clone()), Pass::Ask)
+            }
             State::Probing { not_before, .. } if *not_before > now => Pass::Wait(*not_before),
             State::Probing { .. } => self.probe.try_lock().map_or(Pass::Wait(now + PROBE_ELSEWHERE), Pass::Probe),
         }
@@ -74,12 +81,17 @@ impl Gate {
                 *state = State::Probing { not_before: next(&mut waits, now, self.backoff.cap), waits };
             }
             State::Probing { not_before, waits } => *not_before = next(waits, now, self.backoff.cap),
-            State::Blocked(_) => {}
+            State::Blocked { .. } => {}
         }
     }
 
     pub(super) fn block(&self, why: &str) {
-        *self.state() = State::Blocked(why.to_owned());
+        *self.state() = State::Blocked { why: why.to_owned(), ask_at: Instant::now() + ASK_AGAIN };
+    }
+
+    /// What blocked is mended, as far as can be known without sending: a single record shows the rest.
+    pub(super) fn unblock(&self) {
+        *self.state() = State::Probing { not_before: Instant::now(), waits: self.backoff.start() };
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

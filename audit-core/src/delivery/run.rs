@@ -17,6 +17,8 @@ use crate::sink::ogc::token::TokenError;
 
 /// Waits for what somebody else is delivering: some ten seconds in all.
 const PATIENCE: Backoff = Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(2), tries: 10 };
+/// Single records that are refused in doubtful words before the set-up is held to be at fault.
+const DOUBTED_MAX: usize = 16;
 const NO_TIME: &str = "no time left for another request";
 
 /// One call's state. Outcomes start as pending, so what is not reached or given up stays so.
@@ -35,6 +37,10 @@ pub(super) struct Run<'a, U, K> {
     patience: Waits,
     /// A batch has used up its tries: each further one gets a single try, until one is delivered.
     tired: bool,
+    /// The server has taken something in this call.
+    taken: bool,
+    /// Single records refused in doubtful words while nothing was taken: theirs is the fault once something is, else the set-up's.
+    doubted: Vec<(Part, String)>,
 }
 
 impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
@@ -51,6 +57,8 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
             busy: Vec::new(),
             patience: PATIENCE.start(),
             tired: false,
+            taken: false,
+            doubted: Vec::new(),
         }
     }
 
@@ -76,7 +84,13 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
                 break;
             }
         }
-        for part in std::mem::take(&mut self.work) {
+        if let Some((_, words)) = self.doubted.first() {
+            let told = format!("PROCESS_API_URL: every request is refused, whatever is in it ({words})");
+            self.trouble(&told);
+            self.delivery.recent.failed();
+        }
+        let doubted = std::mem::take(&mut self.doubted).into_iter().map(|(part, _)| part);
+        for part in std::mem::take(&mut self.work).into_iter().chain(doubted) {
             self.free(part).await;
         }
         if !self.busy.is_empty() {
@@ -121,6 +135,7 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
             }
             Pass::Wait(at) => return self.wait(part, *at).await,
             Pass::Blocked(why) => return self.stop_before(part, why),
+            Pass::Ask(_) => return self.ask(part).await,
         };
         let part = match part.owner {
             Some(_) => Some(part),
@@ -158,6 +173,22 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
         self.answer(part, batch, &pass, posted).await;
     }
 
+    /// Asks whether what blocked is mended, and sends nothing by it.
+    async fn ask(&mut self, part: Part) {
+        let gate = &self.delivery.gate;
+        match timeout_at(self.until, boxed(self.delivery.upstream.can_follow())).await {
+            Ok(Ok(())) => {
+                gate.unblock();
+                self.work.push(part);
+            }
+            Ok(Err(why)) => {
+                gate.block(&why);
+                self.stop_before(part, &why);
+            }
+            Err(_) => self.stop_before(part, NO_TIME),
+        }
+    }
+
     async fn answer(&mut self, mut part: Part, batch: BatchId, pass: &U::Pass, Posted { answer, status }: Posted) {
         let gate = &self.delivery.gate;
         self.report.last_status = status.or(self.report.last_status);
@@ -174,14 +205,19 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
         match answer {
             Answer::Done => {
                 self.tired = false;
+                self.taken = true;
                 self.confirm(&part, batch).await;
+                for (part, words) in std::mem::take(&mut self.doubted) {
+                    self.reject(part, words).await;
+                }
             }
             Answer::Transient { retry_after, message } => self.again(part, retry_after, &message, status).await,
             Answer::Refused(words) if part.members.len() == 1 => self.reject(part, words).await,
             Answer::TooLarge if part.members.len() == 1 => {
                 self.reject(part, "413: the record alone is over the server's limit".to_owned()).await;
             }
-            Answer::Refused(_) | Answer::TooLarge => {
+            Answer::Doubtful(words) if part.members.len() == 1 => self.doubt(part, words).await,
+            Answer::Refused(_) | Answer::TooLarge | Answer::Doubtful(_) => {
                 if let Some(part) = self.free(part).await {
                     let (first, second) = part.halves();
                     self.work.extend([second, first]);
@@ -215,6 +251,15 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
                 self.hold(&part.members, batch, "accepted as a job that was not followed").await;
             }
         }
+    }
+
+    /// A single record is refused, in words that do not say that it is at fault.
+    async fn doubt(&mut self, part: Part, words: String) {
+        if self.taken {
+            return self.reject(part, words).await;
+        }
+        self.doubted.push((part, words));
+        self.stopped |= self.doubted.len() >= DOUBTED_MAX;
     }
 
     /// Claims a part under a new name; `None` when none of it is ours to send.

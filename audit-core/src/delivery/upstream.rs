@@ -38,6 +38,9 @@ pub trait Upstream: Send + Sync {
         until: Instant,
     ) -> impl Future<Output = Posted> + Send;
 
+    /// Whether what a request leaves behind can be followed, asked without sending anything; else what to mend.
+    fn can_follow(&self) -> impl Future<Output = Result<(), String>> + Send;
+
     /// What `record` adds to a request, in bytes.
     fn weight_bytes(record: &MeteringRecord) -> usize;
 }

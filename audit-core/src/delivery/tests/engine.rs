@@ -187,8 +187,57 @@ async fn a_job_that_cannot_be_followed_stops_all_sending() {
     let report = scene.deliver(&given, 60).await;
     assert_eq!(report.outcomes, [Held, Held, Pending, Pending, Pending, Pending]);
     assert!(report.trouble.unwrap().contains("JOB_AUTH_ROLE"));
-    assert_eq!(scene.deliver(&given, 6000).await.outcomes[2..], [Pending; 4]);
+    *scene.world.cannot_follow.lock().unwrap() = Some("JOB_AUTH_ROLE: set it".into());
+    for _ in 0..10 {
+        let report = scene.deliver(&given, 6000).await;
+        assert_eq!(
+            (&report.outcomes[2..], report.trouble.as_deref()),
+            (&[Pending; 4][..], Some("JOB_AUTH_ROLE: set it"))
+        );
+        tokio::time::sleep(Duration::from_mins(1)).await;
+    }
     assert_eq!(scene.posts(), [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sending_goes_on_within_a_minute_once_jobs_can_be_followed() {
+    let answer = Answer::Unfollowable("JOB_AUTH_ROLE: set it".into());
+    let scene = Scene::new(batches_of(2), first(vec![Act::InsertAndSay(answer, Some(201))]));
+    let given = downloads(6);
+    assert_eq!(scene.deliver(&given, 60).await.outcomes[2..], [Pending; 4]);
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert_eq!(scene.deliver(&given, 60).await.outcomes[2..], [Delivered; 4]);
+    assert_eq!(scene.posts(), [2, 1, 1, 2]);
+}
+
+/// Refuses what has these items, in words of its own.
+fn doubting(bad: &'static [&'static str]) -> impl FnMut(&[String]) -> Act + Send {
+    let is_bad = |line: &String| bad.iter().any(|item| line.contains(&format!("|{item}|")));
+    move |lines| match lines.iter().any(is_bad) {
+        true => Act::Say(Answer::Doubtful("400 Bad Request: not today".into()), Some(400)),
+        false => Act::Work,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_in_other_words_is_a_record_s_where_others_are_taken() {
+    let scene = Scene::new(batches_of(8), doubting(&["item-1", "item-2", "item-7"]));
+    let outcomes = scene.deliver(&downloads(8), 60).await.outcomes;
+    assert_eq!(outcomes, [Rejected, Rejected, Delivered, Delivered, Delivered, Delivered, Rejected, Delivered]);
+    assert_eq!(scene.world.quarantined.lock().unwrap().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_in_other_words_of_all_is_the_set_up_s() {
+    let scene =
+        Scene::new(Settings::default(), |_| Act::Say(Answer::Doubtful("400 Bad Request: not today".into()), Some(400)));
+    let given = downloads(1000);
+    let report = scene.deliver(&given, 60).await;
+    assert_eq!(report.outcomes, [Pending; 1000]);
+    let trouble = report.trouble.unwrap();
+    assert!(trouble.contains("PROCESS_API_URL") && trouble.contains("not today"), "{trouble}");
+    assert!(scene.posts().len() < 50, "{:?}", scene.posts());
+    assert_eq!(scene.claims(&given).await, [Claim::Claimed; 1000]);
 }
 
 #[tokio::test(start_paused = true)]

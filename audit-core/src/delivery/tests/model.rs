@@ -46,6 +46,8 @@ pub(super) struct World {
     pub(super) posts: Mutex<Vec<usize>>,
     pub(super) tokens: Mutex<u32>,
     pub(super) token_error: Mutex<Option<TokenError>>,
+    /// What to mend before jobs can be followed.
+    pub(super) cannot_follow: Mutex<Option<String>>,
     pub(super) held: Mutex<Vec<HeldBatch>>,
     pub(super) quarantined: Mutex<Vec<QuarantineEntry>>,
     /// Asked before each write.
@@ -69,6 +71,7 @@ impl World {
             posts: Mutex::default(),
             tokens: Mutex::default(),
             token_error: Mutex::default(),
+            cannot_follow: Mutex::default(),
             held: Mutex::default(),
             quarantined: Mutex::default(),
             keeping: Mutex::new(Box::new(|| (true, true))),
@@ -205,6 +208,11 @@ impl Upstream for Hands {
         let pause = timeout_at(until, world.paces()).await;
         // An answer that would come after `until` is one that nobody hears.
         if pause.is_err() { Posted { answer: unknown(), status: None } } else { Posted { answer, status } }
+    }
+
+    async fn can_follow(&self) -> Result<(), String> {
+        self.0.paces().await;
+        self.0.cannot_follow.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 
     fn weight_bytes(record: &MeteringRecord) -> usize {

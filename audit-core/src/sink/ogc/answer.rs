@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::client::retry;
 
@@ -22,6 +23,8 @@ pub enum Answer {
     },
     /// Known not inserted, as one of the records is refused: the server's words.
     Refused(String),
+    /// Known not inserted, in words that tell neither a record nor the set-up to be at fault: the server's words.
+    Doubtful(String),
     /// Known not inserted: over the server's limit on bodies.
     TooLarge,
     /// Known not inserted: the token is not accepted.
@@ -32,6 +35,8 @@ pub enum Answer {
     Accepted {
         /// Where the job is told of.
         location: Option<String>,
+        /// Its id, by the body or else by the end of `location`.
+        job: Option<Uuid>,
     },
     /// Nobody can say whether it was inserted: what happened.
     Unknown(String),
@@ -44,7 +49,7 @@ impl Answer {
     #[must_use]
     pub fn is_servers_fault(&self) -> bool {
         match self {
-            Self::Done | Self::Refused(_) | Self::TooLarge | Self::Accepted { .. } => false,
+            Self::Done | Self::Refused(_) | Self::Doubtful(_) | Self::TooLarge | Self::Accepted { .. } => false,
             Self::Transient { .. }
             | Self::Unauthorized(_)
             | Self::Misconfigured(_)
@@ -54,7 +59,7 @@ impl Answer {
     }
 }
 
-/// Refusals of one record, by the words they begin with. The process makes them; nothing else is a record's fault.
+/// Refusals of one record, by the words they begin with, as the process makes them.
 const REFUSALS: [&str; 7] = [
     "One of the logs entries is empty",
     "Invalid log format in one of the log entries",
@@ -77,13 +82,12 @@ pub fn judge(status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>, sent:
     let transient = |message| Answer::Transient { retry_after: retry::retry_after(headers, now), message };
     match status.as_u16() {
         200 if is_done(&json, sent) => Answer::Done,
-        201 => Answer::Accepted {
-            location: headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned),
-        },
+        201 => accepted(headers, &json),
         200 => Answer::Unknown(format!("{message}, without word that {sent} records were inserted")),
         400 | 500 if is_refusal(&json) => Answer::Refused(said),
         // Known not inserted, but whose fault it is was in the part that is lost.
         400 if body.is_none() => transient(message),
+        400 if !said.is_empty() => Answer::Doubtful(message),
         401 => Answer::Unauthorized(message),
         413 => Answer::TooLarge,
         429 | 503 => transient(message),
@@ -110,6 +114,13 @@ pub fn judge_failed_job(message: &str) -> Answer {
             shown(message)
         ))
     }
+}
+
+fn accepted(headers: &HeaderMap, json: &Value) -> Answer {
+    let location = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+    let told = json.get("jobId").and_then(Value::as_str);
+    let job = told.or_else(|| location?.trim_end_matches('/').rsplit('/').next());
+    Answer::Accepted { location: location.map(str::to_owned), job: job.and_then(|id| Uuid::try_parse(id).ok()) }
 }
 
 fn is_done(json: &Value, sent: usize) -> bool {

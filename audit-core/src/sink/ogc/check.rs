@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::Settings;
 use super::answer::words;
+use super::execution::below;
 use super::token::{Token, TokenError, Tokens};
 use crate::client::{Client, Connections, Request, Response, SendError, SetUpError};
 use crate::clock::Clock;
@@ -210,17 +211,6 @@ impl Look<'_> {
         }
         self.client.send(Request { method, url, headers, body }, TIMEOUT).await
     }
-}
-
-/// The process's own URL, or `path` beside `processes`; `None` where `execution` is no execution endpoint.
-fn below(execution: &Url, path: &str) -> Option<Url> {
-    let process = execution.path().trim_end_matches('/').strip_suffix("/execution")?;
-    let (above, id) = process.rsplit_once('/')?;
-    let base = above.strip_suffix("processes").filter(|_| !id.is_empty())?;
-    let mut url = execution.clone();
-    url.set_query(None);
-    url.set_path(&if path.is_empty() { process.to_owned() } else { format!("{base}{path}") });
-    Some(url)
 }
 
 fn no_process(said: &str) -> Finding {

@@ -89,18 +89,3 @@ async fn without_a_description_the_rest_is_still_asked() {
     assert_eq!(troubles(&found), [""; 0]);
     assert!(matches!(found.as_slice(), [_, Finding::Note(_), Finding::Fine(_)]), "{found:?}");
 }
-
-#[test]
-fn addresses_are_beside_the_execution_endpoint() {
-    let url = |text: &str, path: &str| below(&text.parse().unwrap(), path).map(|url| url.to_string());
-    assert_eq!(url("https://h/processes/p/execution", "").unwrap(), "https://h/processes/p");
-    assert_eq!(url("https://h/a/processes/p/execution/?x=1", "jobs/j").unwrap(), "https://h/a/jobs/j");
-    for text in [
-        "https://h/processes/p",
-        "https://h/execution",
-        "https://h/processes//execution",
-        "https://h/other/p/execution",
-    ] {
-        assert_eq!(url(text, ""), None, "{text}");
-    }
-}

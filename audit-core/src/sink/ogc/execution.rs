@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 
 use bytes::Bytes;
+use reqwest::Url;
 use serde::Serialize;
 
 use crate::ledger::BatchId;
@@ -45,6 +46,18 @@ pub fn weight_bytes(record: &MeteringRecord) -> usize {
     line.len() + line.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count() + 3
 }
 
+/// The process's own URL, or `path` beside `processes`; `None` where `execution` is no execution endpoint.
+#[must_use]
+pub fn below(execution: &Url, path: &str) -> Option<Url> {
+    let process = execution.path().trim_end_matches('/').strip_suffix("/execution")?;
+    let (above, id) = process.rsplit_once('/')?;
+    let base = above.strip_suffix("processes").filter(|_| !id.is_empty())?;
+    let mut url = execution.clone();
+    url.set_query(None);
+    url.set_path(&if path.is_empty() { process.to_owned() } else { format!("{base}{path}") });
+    Some(url)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +72,21 @@ mod tests {
         let batch = BatchId(uuid::Uuid::nil());
         let body = String::from_utf8(body(batch, &[record("a\"b")]).unwrap().to_vec()).unwrap();
         insta::assert_snapshot!(body, @r#"{"inputs":{"title":"s3audit 00000000-0000-0000-0000-000000000000","logs":["00000000-0000-0000-0000-000000000000|00000000-0000-0000-0000-000000000000|a\"b|2025-10-27T10:12:30Z|1|aws_s3"]}}"#);
+    }
+
+    #[test]
+    fn addresses_are_beside_the_execution_endpoint() {
+        let url = |text: &str, path: &str| below(&text.parse().unwrap(), path).map(|url| url.to_string());
+        assert_eq!(url("https://h/processes/p/execution", "").unwrap(), "https://h/processes/p");
+        assert_eq!(url("https://h/a/processes/p/execution/?x=1", "jobs/j").unwrap(), "https://h/a/jobs/j");
+        for text in [
+            "https://h/processes/p",
+            "https://h/execution",
+            "https://h/processes//execution",
+            "https://h/other/p/execution",
+        ] {
+            assert_eq!(url(text, ""), None, "{text}");
+        }
     }
 
     proptest! {

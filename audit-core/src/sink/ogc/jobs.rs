@@ -7,8 +7,10 @@ use http::{HeaderMap, Method, header};
 use reqwest::Url;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
 
 use super::answer::{Answer, judge_failed_job, words};
+use super::execution::below;
 use super::token::{TokenError, Tokens};
 use crate::client::retry::Backoff;
 use crate::client::{Client, Request};
@@ -64,6 +66,37 @@ pub(super) async fn follow(client: &Client, tokens: &Tokens, url: &Url, timeout:
     Answer::Unknown(format!("the job did not end in time: {last}"))
 }
 
+/// Whether a job could be read, by asking for one that nobody has: the resource server looks at the role first, and then knows none.
+pub(super) async fn may_read(
+    client: &Client,
+    tokens: &Tokens,
+    execution: &Url,
+    timeout: Duration,
+) -> Result<(), String> {
+    let cannot = |why: &str| format!("JOB_AUTH_ROLE: jobs cannot be read ({why})");
+    let url = below(execution, &format!("jobs/{}", Uuid::new_v4())).ok_or("PROCESS_API_URL: no execution endpoint")?;
+    let token = tokens.get().await.map_err(|error| cannot(&error.to_string()))?;
+    let authorization = token.header().map_err(|error| cannot(&error.to_string()))?;
+    let headers = HeaderMap::from_iter([(header::AUTHORIZATION, authorization)]);
+    let request = Request { method: Method::GET, url, headers, body: bytes::Bytes::new() };
+    let response = client.send(request, timeout).await.map_err(|error| cannot(&error.to_string()))?;
+    let said = words(&json(response.body.as_deref()));
+    match response.status.as_u16() {
+        // A proxy without a route to the resource server answers 404 too, but not in its shape.
+        404 if !said.is_empty() => Ok(()),
+        status => {
+            if status == 401 {
+                tokens.invalidate(&token).await;
+            }
+            Err(cannot(&format!("the resource server answered {}: {}", response.status, token.censor(&said))))
+        }
+    }
+}
+
+fn json(body: Option<&[u8]>) -> Value {
+    body.and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
+}
+
 struct Following<'a> {
     client: &'a Client,
     tokens: &'a Tokens,
@@ -92,7 +125,7 @@ impl Following<'_> {
             // The last question has the least time: that it got no answer tells less than what was said before.
             Err(error) => return ControlFlow::Continue(self.heard.clone().unwrap_or_else(|| error.to_string())),
         };
-        let json = response.body.and_then(|body| serde_json::from_slice::<Value>(&body).ok()).unwrap_or_default();
+        let json = json(response.body.as_deref());
         let said = format!("the resource server answered {}: {}", response.status, token.censor(&words(&json)));
         match response.status.as_u16() {
             200 => end(&json)

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::Url;
 use secrecy::SecretString;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::client::{Client, Connections, Request, SendError, SetUpError, Trust};
 use crate::clock::Clock;
@@ -127,17 +128,16 @@ impl Ogc {
         Ok(Request { method: Method::POST, url: self.process_api_url.clone(), headers, body })
     }
 
-    async fn follow(&self, location: Option<String>, until: Instant) -> Answer {
-        let Some(tokens) = &self.job_tokens else {
+    /// Follows a job where the answer says that it is told of, or, as the server may call itself by another name there than it has
+    /// from here, beside the process.
+    async fn follow(&self, location: Option<&str>, job: Option<Uuid>, until: Instant) -> Answer {
+        let Some(tokens) = &self.job_tokens else { return Answer::Unfollowable(NO_JOB_ROLE.to_owned()) };
+        let told = location.and_then(|location| jobs::job_url(&self.process_api_url, location));
+        let beside = || execution::below(&self.process_api_url, &format!("jobs/{}", job?));
+        let Some(url) = told.or_else(beside) else {
             return Answer::Unfollowable(
-                "JOB_AUTH_ROLE: the process answers 201 before it has done anything; set this role (usually `provider`) so that \
-                 jobs can be read, or register the process for sync-execute"
-                    .to_owned(),
-            );
-        };
-        let Some(url) = location.as_deref().and_then(|location| jobs::job_url(&self.process_api_url, location)) else {
-            return Answer::Unfollowable(
-                "PROCESS_API_URL: the process answers 201 with its job at another origin, where no token is sent"
+                "PROCESS_API_URL: the process answers 201 without a job's id, and with no address at its own origin; no token is sent \
+                 elsewhere"
                     .to_owned(),
             );
         };
@@ -146,6 +146,9 @@ impl Ogc {
     }
 }
 
+const NO_JOB_ROLE: &str = "JOB_AUTH_ROLE: the process answers 201 before it has done anything; set this role (usually `provider`) so that \
+                           jobs can be read, or register the process for sync-execute";
+
 /// `answer` without `token` in its words, should the server repeat it.
 fn censored(answer: Answer, token: &Token) -> Answer {
     match answer {
@@ -153,6 +156,7 @@ fn censored(answer: Answer, token: &Token) -> Answer {
             Answer::Transient { retry_after, message: token.censor(&message) }
         }
         Answer::Refused(message) => Answer::Refused(token.censor(&message)),
+        Answer::Doubtful(message) => Answer::Doubtful(token.censor(&message)),
         Answer::Unauthorized(message) => Answer::Unauthorized(token.censor(&message)),
         Answer::Misconfigured(message) => Answer::Misconfigured(token.censor(&message)),
         Answer::Unknown(message) => Answer::Unknown(token.censor(&message)),
@@ -174,10 +178,15 @@ impl Upstream for Ogc {
 
     async fn post(&self, pass: &Token, batch: BatchId, records: &[&MeteringRecord], until: Instant) -> Posted {
         let mut posted = self.execute(pass, batch, records, until).await;
-        if let Answer::Accepted { location } = posted.answer {
-            posted.answer = self.follow(location, until).await;
+        if let Answer::Accepted { location, job } = posted.answer {
+            posted.answer = self.follow(location.as_deref(), job, until).await;
         }
         posted
+    }
+
+    async fn can_follow(&self) -> Result<(), String> {
+        let tokens = self.job_tokens.as_ref().ok_or(NO_JOB_ROLE)?;
+        jobs::may_read(&self.reused, tokens, &self.process_api_url, self.request_timeout).await
     }
 
     fn weight_bytes(record: &MeteringRecord) -> usize {

@@ -205,7 +205,7 @@ async fn words_of_the_server_never_show_the_token() {
     gives_tokens(&server).await;
     let told = json!({"title": "Bad", "detail": "what is admin-token"});
     post_to("/processes/p/execution").respond_with(ResponseTemplate::new(400).set_body_json(told)).mount(&server).await;
-    let Answer::Misconfigured(message) = post(&server, None).await.answer else { panic!() };
+    let Answer::Doubtful(message) = post(&server, None).await.answer else { panic!() };
     assert!(message.contains("what is …"), "{message}");
 }
 
@@ -267,4 +267,43 @@ async fn no_token_goes_to_another_origin() {
     accepts(&server, &format!("{}/jobs/1", other.uri())).await;
     Mock::given(wiremock::matchers::any()).respond_with(ResponseTemplate::new(200)).expect(0).mount(&other).await;
     assert!(matches!(post(&server, Some("provider")).await.answer, Answer::Unfollowable(_)));
+}
+
+#[tokio::test]
+async fn a_job_told_of_under_another_name_is_asked_for_beside_the_process() {
+    let id = Uuid::new_v4();
+    for (location, body) in [
+        (Some(format!("https://rs.example/jobs/{id}")), json!({})),
+        (Some(format!("rs.example:8443/jobs/{id}")), json!({"jobId": id})),
+        (None, json!({"jobId": id})),
+    ] {
+        let server = MockServer::start().await;
+        post_to("/token").respond_with(token_answer("t1")).mount(&server).await;
+        let mut answer = ResponseTemplate::new(201).set_body_json(body);
+        if let Some(location) = &location {
+            answer = answer.insert_header("location", location.as_str());
+        }
+        post_to("/processes/p/execution").respond_with(answer).mount(&server).await;
+        let done = ResponseTemplate::new(200).set_body_json(json!({"status": "SUCCESSFUL"}));
+        Mock::given(method("GET")).and(path(format!("/jobs/{id}"))).respond_with(done).expect(1).mount(&server).await;
+        assert_eq!(post(&server, Some("provider")).await.answer, Answer::Done, "{location:?}");
+    }
+}
+
+#[tokio::test]
+async fn whether_jobs_can_be_read_is_asked_without_sending() {
+    let unknown = ResponseTemplate::new(404).set_body_json(json!({"code": "NotFound", "description": "Job not found"}));
+    for (role, answer, expected) in [
+        (None, unknown.clone(), false),
+        (Some("provider"), unknown, true),
+        (Some("provider"), ResponseTemplate::new(404), false),
+        (Some("provider"), ResponseTemplate::new(401), false),
+    ] {
+        let server = MockServer::start().await;
+        post_to("/token").respond_with(token_answer("t1")).mount(&server).await;
+        post_to("/processes/p/execution").respond_with(ResponseTemplate::new(500)).expect(0).mount(&server).await;
+        Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+        let told = Ogc::new(settings(&server, role), Clock::system()).unwrap().can_follow().await;
+        assert_eq!(told.is_ok(), expected, "{role:?} {told:?}");
+    }
 }
