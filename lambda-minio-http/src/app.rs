@@ -83,7 +83,12 @@ async fn process(State(app): State<Arc<App>>, request: Request) -> Response {
     let body = match timeout(BODY_TIMEOUT, to_bytes(request.into_body(), app.max_body_bytes)).await {
         Ok(Ok(body)) => body,
         Ok(Err(error)) if is_too_large(&error) => {
-            return refusal(StatusCode::PAYLOAD_TOO_LARGE, "body over MAX_BODY_BYTES: lower the sender's batch_size");
+            // MinIO sends such a body again for ever, and nothing behind it.
+            tracing::error!(max_body_bytes = app.max_body_bytes, "refused: a body over MAX_BODY_BYTES");
+            return refusal(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body over MAX_BODY_BYTES: raise it for what is queued already, or lower the sender's batch_size for what comes",
+            );
         }
         Ok(Err(_)) => return refusal(StatusCode::BAD_REQUEST, "the body broke off"),
         Err(_) => return refusal(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),

@@ -3,6 +3,7 @@
 mod app;
 mod function_url;
 mod lambda;
+mod listener;
 mod metrics;
 mod server;
 mod token;

@@ -1,6 +1,5 @@
 //! The standalone server: a listener, a worker that delivers from the spool, and an orderly end.
 
-use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::app::{App, router};
+use crate::listener::{self, Limits};
 use crate::metrics::Metrics;
 use crate::token::Door;
 
@@ -74,13 +74,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let worker = tokio::spawn(async move {
         tokio::join!(standalone.run(worker_stop.clone()), standalone.run_analytics(worker_stop));
     });
-    let mut server_stop = stopped;
-    let server = axum::serve(listener, router(Arc::new(app)))
-        .with_graceful_shutdown(async move {
-            let _sender_gone = server_stop.changed().await;
-        })
-        .into_future();
-    let server = tokio::spawn(server);
+    let server = tokio::spawn(listener::serve(listener, router(Arc::new(app)), Limits::default(), stopped));
     stop_signals.any().await;
     tracing::info!("stopping: what is not delivered stays in the spool");
     stop.send_replace(true);
