@@ -118,6 +118,24 @@ async fn forged_ids_on_a_public_bucket() {
     told_and_not_billed(modes, reader, &item, "GetObject", 200).await;
 }
 
+/// MinIO looks at a signature only beside what says that there is one.
+#[tokio::test]
+async fn ids_beside_a_signature_that_nobody_looks_at() {
+    needs_minio!();
+    let modes = modes().await;
+    for bucket in [PUBLIC, BUCKET] {
+        let (reader, item) = reader(modes);
+        let (victim, collection) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+        let forged = ("X-Amz-Signature", "5ec2e7");
+        let parameters = [("userId", victim.as_str()), ("collectionId", &collection), ("itemId", &item), forged];
+        let link = Link::new(bucket, SCENE, &parameters);
+        let endpoint = modes.minio.endpoint();
+        let url = if bucket == PUBLIC { link.unsigned(endpoint) } else { link.get_v2(endpoint).unwrap() };
+        assert_eq!(ask(&reader, &url).await, (200, SCENE_BYTES), "{bucket}");
+        told_and_not_billed(modes, reader, &item, "GetObject", 200).await;
+    }
+}
+
 /// Signature Version 2 signs no parameter: anyone could have written them.
 #[tokio::test]
 async fn ids_that_are_not_signed() {

@@ -28,7 +28,7 @@ pub fn event<'a>(raw: &'a [u8], params: &IdParams) -> Result<AccessEvent<'a>, Ma
         return Ok(event);
     }
     let api = Api::read(entry.api)?;
-    let query = Query::read(entry.query)?;
+    let presigned = presigned(&entry)?;
     let operation = match trigger(entry.trigger)? {
         Trigger::Incoming if is_string(api.name, "GetObject")? => Operation::GetObject,
         Trigger::Incoming => Operation::Other,
@@ -37,7 +37,7 @@ pub fn event<'a>(raw: &'a [u8], params: &IdParams) -> Result<AccessEvent<'a>, Ma
     let mut event = AccessEvent {
         backend: Backend::Minio,
         operation,
-        presigned: query.presigned,
+        presigned,
         succeeded: matches!(number(api.status_code), Some(200 | 206)),
         ids: Ids::default(),
         bytes: Value::Absent,
@@ -47,7 +47,7 @@ pub fn event<'a>(raw: &'a [u8], params: &IdParams) -> Result<AccessEvent<'a>, Ma
         visit: visit(&entry, &api)?,
     };
     // Nobody needs to know more of a record that is no presigned GetObject, whatever stands in it.
-    let presigned = event.presigned != Presigned::No;
+    let presigned = presigned != Presigned::No;
     event.identity = match identity([entry.deployment, entry.request, api.bucket, api.object]) {
         Err(_) if operation != Operation::GetObject || !presigned => None,
         identity => identity?,
@@ -79,6 +79,7 @@ pub(super) struct Fields<'a> {
     remote: Option<&'a [u8]>,
     user_agent: Option<&'a [u8]>,
     access_key: Option<&'a [u8]>,
+    request_path: Option<&'a [u8]>,
 }
 
 impl<'a> Fields<'a> {
@@ -110,6 +111,7 @@ impl<'a> Fields<'a> {
             ("remotehost", &mut self.remote),
             ("userAgent", &mut self.user_agent),
             ("accessKey", &mut self.access_key),
+            ("requestPath", &mut self.request_path),
         ];
         fields.into_iter().find(|(name, _)| key.is(name)).map(|(_, field)| field)
     }
@@ -143,29 +145,33 @@ impl<'a> Api<'a> {
     }
 }
 
-struct Query {
-    presigned: Presigned,
-}
-
-impl Query {
-    fn read(raw: Option<&[u8]>) -> Result<Self, SyntaxError> {
-        let (mut v4, mut v2) = (None, None);
-        members(raw, |key, value| {
-            if key.is("X-Amz-Signature") {
-                v4 = Some(value);
-            } else if key.is("Signature") {
-                v2 = Some(value);
-            }
-        })?;
-        let presigned = if is_present(v4)? {
-            Presigned::SigV4
-        } else if is_present(v2)? {
-            Presigned::SigV2
-        } else {
-            Presigned::No
-        };
-        Ok(Self { presigned })
-    }
+/// How the request was signed, as far as MinIO looked at it.
+///
+/// It takes a request for what its parameters say, and looks at no others: with `AWSAccessKeyId` it verifies the older signature, and
+/// without `X-Amz-Credential` a request without headers of its own is anonymous. So whoever may read an object in one of these ways
+/// can write `X-Amz-Signature` beside any ids.
+fn presigned(entry: &Fields<'_>) -> Result<Presigned, SyntaxError> {
+    let (mut v4, mut v2, mut key_of_v2, mut credential) = (None, None, None, None);
+    members(entry.query, |key, value| {
+        let fields = [
+            ("X-Amz-Signature", &mut v4),
+            ("Signature", &mut v2),
+            ("AWSAccessKeyId", &mut key_of_v2),
+            ("X-Amz-Credential", &mut credential),
+        ];
+        if let Some((_, field)) = fields.into_iter().find(|(name, _)| key.is(name)) {
+            *field = Some(value);
+        }
+    })?;
+    // Releases that tell the path also tell the access key of whoever had one.
+    let anonymous = !is_present(credential)? && !is_present(entry.access_key)? && is_present(entry.request_path)?;
+    Ok(if is_present(v4)? {
+        if anonymous || is_present(key_of_v2)? { Presigned::SigV2 } else { Presigned::SigV4 }
+    } else if is_present(v2)? {
+        Presigned::SigV2
+    } else {
+        Presigned::No
+    })
 }
 
 fn ids<'a>(query: Option<&'a [u8]>, params: &IdParams) -> Result<Ids<'a>, Malformed> {

@@ -122,7 +122,7 @@ fn after_something_malformed_reading_resumes_at_the_newline_after_its_start() {
 
 #[test]
 fn each_test_has_its_reason() {
-    let cases: [(&str, Change); 31] = [
+    let cases: [(&str, Change); 35] = [
         ("1 not_incoming", |e| e["trigger"] = "internal".into()),
         ("1 not_incoming", |e| e["trigger"] = 5.into()),
         ("#1", |e| e["trigger"] = Json::Null),
@@ -137,6 +137,18 @@ fn each_test_has_its_reason() {
         ("1 unsigned_ids", |e| {
             e["requestQuery"]["X-Amz-Signature"].take();
             e["requestQuery"]["Signature"] = "abc".into();
+        }),
+        ("1 unsigned_ids", |e| e["requestQuery"]["AWSAccessKeyId"] = "signer".into()),
+        ("1 unsigned_ids", |e| {
+            e["requestQuery"]["X-Amz-Credential"].take();
+            e["accessKey"].take();
+        }),
+        ("#1", |e| drop(e["requestQuery"]["X-Amz-Credential"].take())),
+        // Releases before 2023 tell no key, of anybody.
+        ("#1", |e| {
+            e["requestQuery"]["X-Amz-Credential"].take();
+            e["accessKey"].take();
+            e["requestPath"].take();
         }),
         ("1 failed_request", |e| e["api"]["statusCode"] = 304.into()),
         ("1 failed_request", |e| e["api"]["statusCode"] = "200".into()),
