@@ -10,8 +10,8 @@ if [ ! -f samconfig.toml ]; then
     printf 'deploy: no samconfig.toml: cp samconfig.example.toml samconfig.toml, and fill it in\n' >&2
     exit 1
 fi
-# The section's own parameters; of the forms that sam takes, each has the name, then the value.
-arch="$(awk -v section="[$environment." 'index($0, "[") == 1 { own = index($0, section) == 1 } own' samconfig.toml |
+# The section's own parameters, without comments; of the forms that sam takes, each has the name, then the value.
+arch="$(awk -v section="[$environment." 'index($0, "[") == 1 { own = index($0, section) == 1 } own && !/^[ \t]*#/' samconfig.toml |
     sed -n 's/.*Architecture[^a-z0-9]*\(arm64\|x86_64\).*/\1/p' | head -n 1)"
 arch="${arch:-arm64}"
 if [ -n "${ARCH:-}" ] && [ "$ARCH" != "$arch" ]; then

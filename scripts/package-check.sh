@@ -6,8 +6,6 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)"
-export SOURCE_DATE_EPOCH
 unset CARGO_TARGET_DIR
 place="$(mktemp -d)"
 trap 'rm -rf "$place"' EXIT

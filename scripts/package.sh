@@ -3,8 +3,9 @@
 #
 #   scripts/package.sh [arm64|x86_64]     default: the architecture of this machine
 #
-# The same commit, built with the same Rust and cargo-lambda, gives the same bytes wherever it is checked out: no path of this
-# machine is compiled in, and the zip holds the time of the commit (SOURCE_DATE_EPOCH, if set, wins).
+# The same sources give the same bytes, wherever and whenever they are built: no path of this machine is compiled in, and the
+# time in the zip is always the same. That takes the same Rust; the same cargo-lambda and zig, which scripts/tools.sh pins; and
+# a Python with the same zlib, which compresses.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -26,9 +27,6 @@ library="$(rustc --print target-libdir --target "$target")"
 compgen -G "$library/libstd-*.rlib" >/dev/null ||
     fail "the Rust standard library for $target is missing: rustup target add $target (without rustup: the package of your
 distribution that has it, such as libstd-rust-dev:arm64)"
-
-SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 315532800)}"
-export SOURCE_DATE_EPOCH
 
 # Where things are here, and what they are called in the binary instead; the longest first, since the last that fits is taken.
 here="$(pwd -P)"

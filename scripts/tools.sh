@@ -109,8 +109,14 @@ venv() {
     if [ ${#absent[@]} -gt 0 ]; then
         return
     fi
-    say "installing with pip: $wanted"
     lock
+    # Other words, which what is there fits as well: pip finds all of it without an index, and nothing is downloaded again.
+    if [ -f "$dir/.installed" ] && "$dir/bin/python" -m pip install --no-input --quiet --no-index "$@" >/dev/null 2>&1; then
+        link "$dir" "$commands"
+        printf '%s' "$wanted" >"$dir/.installed"
+        return
+    fi
+    say "installing with pip: $wanted"
     rm -rf "$dir"
     python3 -m venv "$dir"
     quietly "pip-$name" "$dir/bin/python" -m pip install --disable-pip-version-check --no-input --quiet "$@"
@@ -143,7 +149,8 @@ linters() {
 # the tests of the template render it with.
 sam_cli() { venv sam 'sam cfn-lint' 'aws-sam-cli>=1.140,<2'; }
 cargo_lambda() {
-    venv cargo-lambda 'cargo-lambda' 'cargo-lambda>=1.8,<2'
+    # Exact versions: the packages' bytes depend on them.
+    venv cargo-lambda 'cargo-lambda' 'cargo-lambda==1.9.2' 'ziglang==0.17.1'
     # It looks for `zig` on PATH, while its package brings zig as a Python module only.
     if [ -x "$cache/venv/cargo-lambda/bin/python" ] && [ ! -x "$bin/zig" ]; then
         printf '#!/bin/sh\nexec "%s" -m ziglang "$@"\n' "$cache/venv/cargo-lambda/bin/python" >"$bin/zig"

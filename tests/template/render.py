@@ -65,6 +65,14 @@ class Stack:
             raise KeyError(f"parameters without a value: {missing}")
         self.conditions = {}
         self.references = set()
+        # Why CloudFormation would not take these parameters.
+        self.refusals = [
+            own["AssertDescription"]
+            for rule in self.template["Rules"].values()
+            if "RuleCondition" not in rule or self.truth(rule["RuleCondition"])
+            for own in rule["Assertions"]
+            if not self.truth(own["Assert"])
+        ]
         self.resources = {
             name: self.resolve(resource)
             for name, resource in self.template["Resources"].items()
@@ -98,6 +106,9 @@ class Stack:
         if function == "Fn::Equals":
             left, right = (self.resolve(argument) for argument in arguments)
             return str(left) == str(right)
+        if function == "Fn::EachMemberEquals":
+            members, value = (self.resolve(argument) for argument in arguments)
+            return all(member == value for member in members)
         if function == "Fn::Not":
             return not self.truth(arguments[0])
         if function == "Fn::And":

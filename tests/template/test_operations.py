@@ -3,7 +3,10 @@
 import json
 import re
 
+import tomlkit
+
 import render
+from cases import METERING
 from stacks import FUNCTIONS, METRICS, Stacks, for_each_stack
 
 AWS_METRICS = {
@@ -98,7 +101,10 @@ class Operations(Stacks):
             before = None
             for metric in own["metrics"]:
                 if isinstance(metric[0], dict):
-                    self.assertRegex(metric[0]["expression"], r"^SEARCH\('\{S3Audit,function,reason\} function=\$\{\w+\}'")
+                    # In quotes, since a value without them finds every function whose name has these words in it.
+                    search = r"^SEARCH\('\{S3Audit,function,reason\} function=\"\$\{(\w+)\}\"', 'Sum', 300\)$"
+                    self.assertRegex(metric[0]["expression"], search)
+                    self.assertIn(re.match(search, metric[0]["expression"]).group(1), FUNCTIONS)
                     continue
                 # A dot repeats what the metric before has there.
                 parts = [old if new == "." else new for old, new in zip(before or metric[:4], metric[:4])]
@@ -168,8 +174,44 @@ class Parameters(Stacks):
                 self.assertNotRegex(value, pattern, name)
 
     def test_rules_ask_for_what_belongs_together(self):
-        rules = self.template["Rules"]
-        asked = {name: json.dumps(own["Assertions"]) for name, own in rules.items()}
-        for name in ["AuthUrl", "ClientId", "ClientSecretArn", "ClientSecret", "AuthItemId"]:
-            self.assertIn(f'"Ref": "{name}"', asked["MeteringIsComplete"])
-        self.assertIn('"Ref": "PlausibleDataDomain"', asked["AnalyticsIsComplete"])
+        bucket = {"LogBucketName": "logs"}
+        metering = {**bucket, **METERING, "ClientSecret": "a-secret-of-the-test"}
+        analytics = {**bucket, "PlausibleApiUrl": "https://plausible.example", "PlausibleDataDomain": "data.example"}
+        trail = {**metering, "TrailDataArns": "arn:aws:s3:::scenes/,arn:aws:s3:::maps/"}
+        prefix = {"LogKeyPrefix": "org/AWSLogs/"}
+        for given in [metering, analytics, {**metering, **analytics}, trail, {**metering, **prefix}]:
+            self.assertEqual(render.Stack(self.template, given).refusals, [], given)
+
+        def without(given, name):
+            return {own: value for own, value in given.items() if own != name}
+
+        incomplete = [
+            *((without(metering, name), name) for name in ["AuthUrl", "ClientId", "ClientSecret", "AuthItemId"]),
+            (without(metering, "ClientSecret"), "ClientSecretArn"),
+            (without(analytics, "PlausibleDataDomain"), "PlausibleDataDomain"),
+            (bucket, "ProcessApiUrl"),
+            (bucket, "PlausibleApiUrl"),
+            ({**trail, **prefix}, "LogKeyPrefix=AWSLogs/"),
+            ({**trail, "LogKeyPrefix": ""}, "LogKeyPrefix=AWSLogs/"),
+        ]
+        for given, named in incomplete:
+            (refusal,) = render.Stack(self.template, given).refusals
+            self.assertIn(named, refusal)
+
+    @for_each_stack
+    def test_the_cases_are_such_as_can_be_deployed(self, stack):
+        self.assertEqual(stack.refusals, [])
+
+    def test_the_example_settings_can_be_deployed(self):
+        settings = tomlkit.parse((render.ROOT / "samconfig.example.toml").read_text())
+        sections = {name: own["deploy"]["parameters"] for name, own in settings.items() if name != "version"}
+        self.assertEqual(set(sections), {"default", "existing"})
+        for name, own in sections.items():
+            given = dict(one.split("=", 1) for one in own["parameter_overrides"])
+            self.assertEqual(render.Stack(self.template, given).refusals, [], name)
+
+    def test_large_defaults_stay_as_they_are_written(self):
+        for name, own in self.template["Parameters"].items():
+            if own["Type"] == "Number":
+                self.assertRegex(str(own["Default"]), r"^\d+$", name)
+                self.assertTrue(isinstance(own["Default"], str) or own["Default"] < 1000000, name)

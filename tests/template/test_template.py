@@ -1,5 +1,7 @@
 """What must hold of template.yaml in every way that it can be deployed; run by `make check`."""
 
+import re
+
 import render
 from stacks import FUNCTIONS, VARIABLES, Stacks, for_each_stack, listed
 
@@ -16,6 +18,7 @@ NOT_ON_LAMBDA = {
     "AWS_REGION": "set by Lambda itself",
     **{name: "other endpoints are for tests" for name in VARIABLES if name.startswith("AWS_ENDPOINT_URL")},
 }
+DAY = 24 * 60 * 60
 
 
 class Template(Stacks):
@@ -52,32 +55,80 @@ class Template(Stacks):
                 self.assertNotIn("Principal", own, where)
             else:
                 self.assertEqual(list(own["Principal"]), ["Service"], where)
-                keys = {key for condition in own["Condition"].values() for key in condition}
-                self.assertTrue(keys & {"aws:SourceArn", "aws:SourceAccount"}, where)
-                if own["Principal"]["Service"] != "events.amazonaws.com":
-                    self.assertIn("aws:SourceAccount", keys, where)
+                # A service acts for anybody who asks it to; here for this account alone. The ARN of a source says so if it is
+                # of the stack, or holds the account's id, which a bucket's does not.
+                asked = {key: value for condition in own["Condition"].values() for key, value in condition.items()}
+                account, source = render.PSEUDO["AWS::AccountId"], asked.get("aws:SourceArn", "")
+                reference = re.fullmatch(r"\$\{(\w+)\.Arn\}", source)
+                self.assertTrue(
+                    asked.get("aws:SourceAccount") == account
+                    or (reference and reference.group(1) in stack.resources)
+                    or source.split(":")[4:5] == [account],
+                    where,
+                )
+
+    def test_cloudtrail_is_bound_by_its_trail_alone(self):
+        # It documents aws:SourceArn, and no other key that says for whom it writes.
+        found = set()
+        for name, stack in self.stacks.items():
+            for _, _, own in self.statements(stack):
+                if own.get("Principal") == {"Service": "cloudtrail.amazonaws.com"}:
+                    conditions = {operator: dict(keys) for operator, keys in own["Condition"].items()}
+                    found.add((name, own["Action"], conditions.pop("ArnLike")["aws:SourceArn"]))
+                    asked = {"StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}}
+                    self.assertEqual(conditions, asked if own["Action"] == "s3:PutObject" else {}, name)
+        trail = "arn:aws:cloudtrail:eu-central-1:123456789012:trail/metering"
+        actions = ["s3:GetBucketAcl", "s3:PutObject"]
+        self.assertEqual(found, {("everything, own keys", action, trail) for action in actions})
 
     def test_each_function_has_the_permissions_of_its_work_alone(self):
+        consume = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
         data = ["GetItem", "PutItem", "DeleteItem", "DescribeTable", "DescribeTimeToLive"]
-        table = {f"dynamodb:{action}" for action in data}
-        logs = {"logs:CreateLogStream", "logs:PutLogEvents"}
-        consume = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
-        secret, put = {"secretsmanager:GetSecretValue"}, {"s3:PutObject"}
+        deliver = {
+            "LedgerTable": [f"dynamodb:{action}" for action in data],
+            "QuarantineBucket/quarantine/*": ["s3:PutObject"],
+            # What is held already is merged with what came since.
+            "QuarantineBucket/held/*": ["s3:GetObject", "s3:PutObject"],
+            "ClientSecretArn": ["secretsmanager:GetSecretValue"],
+            "SecretsKmsKeyArn": ["kms:Decrypt"],
+        }
+        write = ["logs:CreateLogStream", "logs:PutLogEvents"]
         expected = {
-            "CloudTrailRole": logs | consume | table | secret | put | {"s3:GetObject", "kms:Decrypt"},
-            "ReceiverRole": logs
-            | {"sqs:SendMessage", "sqs:GetQueueAttributes", "dynamodb:GetItem"}
-            | secret
-            | put
-            | {"kms:Decrypt"},
-            "DelivererRole": logs | consume | table | secret | put | {"kms:Decrypt"},
+            "CloudTrailRole": {
+                "CloudTrailLogGroup": write,
+                "LogQueue": consume,
+                "LogBucketName/AWSLogs/*": ["s3:GetObject"],
+                "LogKmsKeyArn": ["kms:Decrypt"],
+                **deliver,
+            },
+            "ReceiverRole": {
+                "ReceiverLogGroup": write,
+                "EntryQueue": ["sqs:SendMessage", "sqs:GetQueueAttributes"],
+                "LedgerTable": ["dynamodb:GetItem"],
+                "QuarantineBucket/quarantine/*": ["s3:PutObject"],
+                "WebhookAuthTokenArn": ["secretsmanager:GetSecretValue"],
+                "SecretsKmsKeyArn": ["kms:Decrypt"],
+            },
+            "DelivererRole": {"DelivererLogGroup": write, "EntryQueue": consume, **deliver},
         }
         stack = self.stacks["everything, own keys"]
+        names = {stack.parameters[name]: name for name in stack.parameters if name.endswith("Arn")}
+        bucket = f"arn:aws:s3:::{stack.parameters['LogBucketName']}/"
+
+        def named(resource):
+            own = re.sub(r"^\$\{(\w+)\.Arn\}", r"\1", resource.replace(bucket, "LogBucketName/"))
+            return names.get(own, own)
+
         found = {name: set() for name in expected}
         for name, of_role, own in self.statements(stack):
             if of_role:
-                found[name] |= set(listed(own["Action"]))
-        self.assertEqual(found, expected)
+                resources = map(named, listed(own["Resource"]))
+                found[name] |= {(action, resource) for resource in resources for action in listed(own["Action"])}
+        pairs = {
+            role: {(action, resource) for resource, actions in own.items() for action in actions}
+            for role, own in expected.items()
+        }
+        self.assertEqual(found, pairs)
         for stack in self.stacks.values():
             for name, _, own in self.statements(stack):
                 if name == "ReceiverRole" and "secretsmanager:GetSecretValue" in listed(own["Action"]):
@@ -104,6 +155,13 @@ class Template(Stacks):
             redrive = queue["RedrivePolicy"]
             # Reads for the dashboard use up one receipt.
             self.assertGreaterEqual(redrive["maxReceiveCount"], 2, name)
+            # An outage of two days passes by itself.
+            self.assertGreaterEqual(redrive["maxReceiveCount"] * queue["VisibilityTimeout"], 2 * DAY, name)
+            # Dead letters keep the time that they were first sent at: whatever is set, days are left to redrive them.
+            longest = self.template["Parameters"]["MaxReceiveCount"]["MaxValue"] * queue["VisibilityTimeout"]
+            dead = queues[redrive["deadLetterTargetArn"][2:-5]]
+            for retention in [queue["MessageRetentionPeriod"], dead["MessageRetentionPeriod"]]:
+                self.assertGreaterEqual(retention, longest + 4 * DAY, name)
             letters.add(redrive["deadLetterTargetArn"])
         self.assertEqual({queues[letter[2:-5]]["MessageRetentionPeriod"] for letter in letters}, {1209600})
         self.assertEqual(len(letters), 2)
@@ -203,8 +261,22 @@ class Template(Stacks):
         self.assertEqual(ways["an existing bucket"], (False, True, events))
         self.assertEqual(ways["an existing bucket that notifies"], (False, False, s3))
         self.assertEqual(ways["everything, own keys"], (True, False, s3))
-        rule = self.stacks["an existing bucket"].resources["LogFileRule"]["Properties"]
+        stack = self.stacks["an existing bucket"]
+        rule = stack.resources["LogFileRule"]["Properties"]
         self.assertEqual(rule["EventPattern"]["detail"]["object"], {"key": [{"wildcard": "AWSLogs/*.json.gz"}]})
+        # What the queue does not take is kept with its other dead letters.
+        (target,) = rule["Targets"]
+        letters = stack.resources["LogQueue"]["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]
+        self.assertEqual((target["Arn"], target["DeadLetterConfig"]), ("${LogQueue.Arn}", {"Arn": letters}))
+        for arn in [target["Arn"], letters]:
+            (policy,) = [
+                own["PolicyDocument"]["Statement"]
+                for own in stack.of_type("AWS::SQS::QueuePolicy").values()
+                if own["Queues"] == [arn.replace(".Arn", "")]
+            ]
+            (sends,) = [own for own in policy if own["Effect"] == "Allow"]
+            self.assertEqual((sends["Action"], sends["Resource"]), ("sqs:SendMessage", arn))
+            self.assertEqual(sends["Condition"], {"ArnEquals": {"aws:SourceArn": "${LogFileRule.Arn}"}})
 
     def test_the_trail_records_downloads_alone_and_never_its_own_bucket(self):
         stack = self.stacks["everything, own keys"]
