@@ -40,7 +40,7 @@ pub(super) async fn run(args: &Args, work: &Work, plan: &Plan) -> Result<()> {
     if *archived > 0 {
         writeln!(out, "archived   {archived} of the files are in S3 Glacier: restore them first, or they fail")?;
     }
-    writeln!(out, "listed     by {requests} requests, and as many again for each run")?;
+    writeln!(out, "listed     by {requests} requests, and twice as many for each run, which counts beside its work")?;
     if args.enqueue {
         let messages = files.div_ceil(args.files_per_message.get() as u64);
         let sends = messages.div_ceil(REQUEST_MESSAGES);

@@ -45,7 +45,8 @@ pub(super) fn plan(args: &Args, work: &Work) -> Result<Plan> {
     }
     let ttl = work.config.terms.ttl;
     let since = SignedDuration::try_from(ttl).ok().and_then(|ttl| now.checked_sub(ttl).ok());
-    let remembered = since.map(|since| since.to_zoned(TimeZone::UTC).date());
+    // Of the day in which the memory begins, the first hours are forgotten.
+    let remembered = since.and_then(|since| since.to_zoned(TimeZone::UTC).date().tomorrow().ok());
     let expired = remembered.filter(|first| days.from < *first).map(|first| {
         format!(
             "--from: expected {first} or later: the ledger remembers deliveries for LEDGER_TTL ({} days), so it cannot tell what of the days \

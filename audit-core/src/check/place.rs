@@ -34,8 +34,12 @@ pub async fn place(store: &Store, of: Use) -> Vec<Finding> {
             ))];
         }
         Ok(Probe::Left(name, why)) => Finding::Note(format!(
-            "{variable}: written, but the probe {name} could not be removed ({why}). The programs need s3:PutObject alone; to settle and \
-             replay, a person also needs s3:GetObject, s3:DeleteObject and s3:ListBucket"
+            "{variable}: written, but the probe {name} could not be removed ({why}). The programs need {}; to settle and replay, a person \
+             also needs s3:GetObject, s3:DeleteObject and s3:ListBucket",
+            match of {
+                Use::Quarantine => "s3:PutObject alone",
+                Use::Held => "s3:PutObject and s3:GetObject",
+            }
         )),
         Err(error) => {
             return vec![Finding::Trouble(format!(

@@ -40,7 +40,7 @@ pub async fn queue(sqs: &aws_sdk_sqs::Client, url: &str, terms: QueueTerms) -> V
         Some(policy) => findings.extend(redrive(sqs, &policy).await),
         None => findings.push(Finding::Trouble(
             "queue: it has no dead-letter queue: what cannot be dealt with comes again until it expires, and is lost then. Set a \
-             RedrivePolicy with a maxReceiveCount of 5 or so"
+             RedrivePolicy with a maxReceiveCount that outlasts an outage: receipts come a visibility timeout apart, so 100 at 30 minutes are two days"
                 .to_owned(),
         )),
     }
@@ -95,7 +95,7 @@ async fn redrive(sqs: &aws_sdk_sqs::Client, policy: &Value) -> Vec<Finding> {
     let mut findings = Vec::new();
     if receipts < LEAST_RECEIPTS {
         findings.push(Finding::Trouble(format!(
-            "queue: a message is given up after {receipts} receipts: set maxReceiveCount to {LEAST_RECEIPTS} or more (5 is usual), so that \
+            "queue: a message is given up after {receipts} receipts: set maxReceiveCount to {LEAST_RECEIPTS} or more (the template has 100), so that \
              a short outage makes no dead letters"
         )));
     }

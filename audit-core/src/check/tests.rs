@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wiremock::matchers::{method, query_param_is_missing};
+use wiremock::matchers::{method, query_param, query_param_is_missing};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
@@ -70,6 +70,28 @@ async fn the_log_bucket_s_missing_permissions_are_named() {
     }
 }
 
+/// A page of a bucket that goes on.
+fn page(key: &str) -> ResponseTemplate {
+    let contents = format!("<Contents><Key>{key}</Key><Size>9</Size></Contents>");
+    let body = format!(
+        "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>true</IsTruncated>{contents}</ListBucketResult>"
+    );
+    ResponseTemplate::new(200).set_body_string(body)
+}
+
+#[tokio::test]
+async fn a_log_file_is_found_behind_any_number_of_digests() {
+    let server = MockServer::start().await;
+    let lists = |after: &str| Mock::given(method("GET")).and(query_param("start-after", after));
+    lists("AWSLogs/1/CloudTrail-~").respond_with(listed("AWSLogs/1/CloudTrail/x/a.json.gz")).mount(&server).await;
+    let first = page("AWSLogs/1/CloudTrail-Digest/x/d.json.gz");
+    Mock::given(method("GET")).and(query_param("list-type", "2")).respond_with(first).mount(&server).await;
+    let log = ResponseTemplate::new(200).set_body_bytes([0x1f, 0x8b, 8, 0]);
+    Mock::given(method("GET")).and(query_param_is_missing("list-type")).respond_with(log).mount(&server).await;
+    let found = bucket(&settings(&server).s3(), "trail", "").await;
+    assert_eq!(only(&found).0, "fine", "{found:?}");
+}
+
 #[tokio::test]
 async fn a_probe_that_cannot_be_removed_is_named_and_no_trouble() {
     let server = MockServer::start().await;
@@ -80,7 +102,10 @@ async fn a_probe_that_cannot_be_removed_is_named_and_no_trouble() {
     let store = Store::open(&of, || settings(&server).s3(), Clock::system());
     let found = place(&store, Use::Held).await;
     let [Finding::Note(left), Finding::Note(uncounted)] = found.as_slice() else { panic!("{found:?}") };
-    assert!(left.contains("the probe s3://own/held/doctor/") && left.contains("s3:PutObject alone"), "{left}");
+    assert!(
+        left.contains("the probe s3://own/held/doctor/") && left.contains("need s3:PutObject and s3:GetObject;"),
+        "{left}"
+    );
     assert!(uncounted.contains("s3:ListBucket"), "{uncounted}");
 }
 

@@ -1,5 +1,8 @@
 //! Delivered from here.
 
+use std::time::Duration;
+
+use audit_core::clock::Clock;
 use e2e::fixture::{gzip, log};
 use e2e::{Get, Upstreams};
 use serde_json::json;
@@ -110,6 +113,10 @@ async fn days_that_the_ledger_has_forgotten_are_refused_unless_asked_for() {
         assert!(told.stderr.contains(words), "{}", told.stderr);
     }
     past.metering.has_exactly(&[]).await.unwrap();
+    // Of its first day the ledger has forgotten the hours before this one.
+    let first = (Clock::system().now() - Duration::from_hours(30 * 24)).strftime("%F").to_string();
+    let told = past.s3audit(&["backfill", &past.url(), "--from", &first], &[("LEDGER_TTL", "30d")]).await;
+    assert!(told.status == 64 && told.stderr.contains("billed a second time"), "{}", told.stderr);
     let told = past.backfill(&["--allow-expired"], &[("LEDGER_TTL", "30d")]).await;
     assert_eq!((told.status, &told.tally()["delivered"]), (0, &json!(2)), "{}", told.stderr);
 }
