@@ -121,20 +121,29 @@ for bucket in $notify_buckets; do
     run_mc ls "minio/$bucket" >/dev/null || fail "NOTIFY_BUCKETS: expected a bucket that is there: $bucket"
 done
 
-# is_set SUBSYSTEM KEY=VALUE…: whether the target has all of these; one set by MinIO's environment cannot be changed from here.
+# is_set SUBSYSTEM KEY=VALUE…: whether all of these are in force. Where MinIO's environment holds another value, none set from here would be.
 is_set() {
     subsystem="$1"
     shift
     run_mc admin config get minio "$subsystem" >"$work/config" || fail "MinIO's configuration cannot be read: $(mc_says)"
-    upper="$(printf '%s' "$subsystem" | tr '[:lower:]' '[:upper:]')"
-    variable="$(sed -n "s/^# \(MINIO_${upper}_[A-Z_]*_$webhook_id\)=.*/\1/p" "$work/config" | head -n 1)"
-    [ -z "$variable" ] ||
-        fail "$variable: expected not to be in MinIO's environment, where it wins over what is stored"
+    grep -q "^$subsystem:$webhook_id " "$work/config" || return 1
     line=" $(sed -n "s/^$subsystem:$webhook_id //p" "$work/config" | tr -d '"') "
-    case "$line" in '  ' | *' enable=off '*) return 1 ;; esac
-    for pair in "$@"; do
-        case "$line" in *" $pair "*) ;; *) return 1 ;; esac
+    same=yes
+    for pair in "$@" enable=on; do
+        key="${pair%%=*}"
+        variable="MINIO_$(printf '%s_%s' "$subsystem" "$key" | tr '[:lower:]' '[:upper:]')_$webhook_id"
+        case "$(sed -n "s/^# $variable=/$key=/p" "$work/config" | tr -d '"')" in
+        "$pair" | enable=true) continue ;;
+        ?*) fail "$variable in MinIO's environment wins over what is stored: expected ${pair#*=} there, or no such variable" ;;
+        esac
+        # What is on is shown without saying so.
+        case "$key $line" in
+        'enable '*' enable=off '*) same=no ;;
+        'enable '* | *" $pair "*) ;;
+        *) same=no ;;
+        esac
     done
+    [ $same = yes ]
 }
 
 # store SUBSYSTEM KEY=VALUE…: sets the target, with the token.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the secrets that compose.yaml names, a file each in deploy/secrets/, random where there are none. What is there is left alone.
 #
-# The containers' users are not this machine's, so the files are readable within a folder that only its owner may enter.
+# The containers' users are not this machine's, so the files are readable by all, within a folder that only its owner may enter.
 set -eu
 
 cd "$(dirname "$0")"
@@ -11,7 +11,7 @@ install -d -m 0700 secrets
 secret() {
     [ ! -e "secrets/$1" ] || return 0
     printf '%s' "$2" >"secrets/$1.new"
-    chmod 0444 "secrets/$1.new"
+    chmod 0644 "secrets/$1.new"
     mv "secrets/$1.new" "secrets/$1"
     echo "made deploy/secrets/$1"
 }
