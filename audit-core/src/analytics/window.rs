@@ -64,6 +64,12 @@ impl Window {
         self.slot(one) == self.slot(other)
     }
 
+    /// How many keys the ledger knows of one download, that of its read included.
+    #[must_use]
+    pub fn keys_of_one(&self) -> usize {
+        self.offsets.len() + 1
+    }
+
     /// The keys of a download (as [`Visit::download`](super::Visit::download) names it) that begins at `first`.
     #[must_use]
     pub fn keys(&self, read: &Read, download: Key, first: Timestamp) -> Vec<Key> {

@@ -95,6 +95,16 @@ pub enum Ledger {
 }
 
 impl Ledger {
+    /// How long a change of so many keys may well take; no promise.
+    #[must_use]
+    pub fn time_for(&self, keys: usize) -> Duration {
+        match self {
+            // A request for each, on the share of a processor that a small function has.
+            Self::DynamoDb(_) => Duration::from_micros(600).saturating_mul(u32::try_from(keys).unwrap_or(u32::MAX)),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// Claims what is free for `owner`.
     ///
     /// # Errors

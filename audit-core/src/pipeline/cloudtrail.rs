@@ -77,6 +77,8 @@ struct Part {
     trouble: Option<String>,
     /// What was found, where there are reads for the dashboard in it.
     reads: Option<Found>,
+    /// How many reads can no longer be read back.
+    lost_reads: u64,
 }
 
 impl CloudTrail {
@@ -105,7 +107,7 @@ impl CloudTrail {
         let mut failed = vec![false; invocation.messages.len()];
         let mut parts = JoinSet::new();
         let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
-        let (mut messages, mut reads) = (Vec::new(), Vec::new());
+        let (mut messages, mut reads, mut lost_reads) = (Vec::new(), Vec::new(), 0);
         for (index, message) in invocation.messages.into_iter().enumerate() {
             messages.push((message.id, message.receipts));
             run.waited_since(message.sent_ms);
@@ -128,6 +130,7 @@ impl CloudTrail {
                     run.tally += part.tally;
                     run.api_status = part.api_status.or(run.api_status);
                     reads.extend(part.reads.map(|found| (index, found)));
+                    lost_reads += part.lost_reads;
                     if let Some(trouble) = part.trouble {
                         run.fail(&mut failed, index, trouble);
                     }
@@ -146,7 +149,9 @@ impl CloudTrail {
             }
         }
         if let Some(dashboard) = self.pipeline.dashboard() {
-            let told = show(Errand::new(dashboard, until), reads).await;
+            let mut errand = Errand::new(dashboard, until);
+            errand.lose(lost_reads);
+            let told = show(errand, reads).await;
             errand::account(&mut run, told, &messages);
         }
         Ok(run)
@@ -199,7 +204,10 @@ impl CloudTrail {
                 if found.reads() > 0 && self.pipeline.shows() {
                     match found.park() {
                         Ok(()) => part.reads = Some(found),
-                        Err(error) => tracing::error!(%error, origin, "reads for the dashboard cannot be read back"),
+                        Err(error) => {
+                            tracing::error!(%error, origin, "reads for the dashboard cannot be read back");
+                            part.lost_reads = found.reads();
+                        }
                     }
                 }
                 part
@@ -273,21 +281,39 @@ fn read(item: Item) -> Option<Read> {
 /// Sends the reads of all files, each with the number of its message.
 async fn show(mut errand: Errand<'_>, files: Vec<(usize, Found)>) -> (Analytics, BTreeMap<usize, u64>) {
     for (message, mut found) in files {
+        let mut left = found.reads();
+        let bucket = log_bucket(found.origin()).map(str::to_owned);
         loop {
             match next_items(found, READS, read).await {
                 Ok((reads, _)) if reads.is_empty() => break,
                 Ok((reads, rest)) => {
-                    errand.send(reads.into_iter().map(|read| (message, read)).collect()).await;
+                    left = left.saturating_sub(reads.len() as u64);
+                    let (own, others): (Vec<_>, Vec<_>) =
+                        reads.into_iter().partition(|read| is_our_own(read, bucket.as_deref()));
+                    errand.exclude(own.len() as u64);
+                    errand.send(others.into_iter().map(|read| (message, read)).collect()).await;
                     found = rest;
                 }
                 Err(error) => {
                     tracing::error!(error, "reads for the dashboard are lost with their temporary file");
+                    errand.lose(left);
                     break;
                 }
             }
         }
     }
     errand.finish().await
+}
+
+/// The bucket of a log file, of `s3://BUCKET/KEY`.
+fn log_bucket(origin: &str) -> Option<&str> {
+    origin.strip_prefix("s3://")?.split('/').next()
+}
+
+/// Whether somebody reads the logs themselves, as this function does: where the trail records its own bucket too, each log file would
+/// make an event, and that one another.
+fn is_our_own(read: &Read, log_bucket: Option<&str>) -> bool {
+    log_bucket == Some(read.bucket.as_str()) && (read.key.starts_with("AWSLogs/") || read.key.contains("/AWSLogs/"))
 }
 
 fn download(item: Item) -> Option<Download> {

@@ -66,6 +66,18 @@ impl<'d> Errand<'d> {
         }
     }
 
+    /// Counts reads of the bridge itself, which are no downloads of anybody.
+    pub(super) fn exclude(&mut self, reads: u64) {
+        self.analytics.events += reads;
+        self.analytics.excluded += reads;
+    }
+
+    /// Counts reads that can no longer be sent.
+    pub(super) fn lose(&mut self, reads: u64) {
+        self.analytics.events += reads;
+        self.analytics.too_late += reads;
+    }
+
     /// Tries the dropped ones again, and tells the numbers, and how many reads of which message are open.
     pub(super) async fn finish(mut self) -> (Analytics, BTreeMap<usize, u64>) {
         let at = self.dropped_at + DROPPED_PAUSE;
@@ -89,7 +101,9 @@ impl<'d> Errand<'d> {
         } else {
             self.dashboard.send(&reads, self.until).await
         };
-        self.given_up |= self.dashboard.is_down() || Instant::now() >= self.until;
+        // That it did not answer an earlier invocation is no reason, as long as nothing of this one was left for it.
+        let left = outcomes.contains(&AnalyticsOutcome::Pending);
+        self.given_up |= (left && self.dashboard.is_down()) || Instant::now() >= self.until;
         dashboard::settle(&mut self.analytics, &outcomes);
         let mut back = Vec::new();
         for ((message, read), outcome) in messages.into_iter().zip(reads).zip(outcomes) {

@@ -87,7 +87,7 @@ fn bodies(downloads: &[Download], reads: &[Read]) -> Result<Vec<String>, QueueEr
     let mut bodies = Vec::new();
     let (mut message, mut bytes) = (Message { downloads: Vec::new(), reads: Vec::new() }, 0);
     for (item, is_download) in downloads.chain(reads) {
-        let item: Box<RawValue> = item?;
+        let item = fit_for_sqs(item?)?;
         let size = item.get().len() + 1;
         if bytes > 0 && bytes + size > MESSAGE_BYTES {
             bodies.push(serde_json::to_string(&message)?);
@@ -102,6 +102,15 @@ fn bodies(downloads: &[Download], reads: &[Read]) -> Result<Vec<String>, QueueEr
         bodies.push(serde_json::to_string(&message)?);
     }
     Ok(bodies)
+}
+
+/// SQS takes the characters of XML 1.0 alone: of what JSON leaves as it is, these two are none, and they can only stand in a string.
+fn fit_for_sqs(item: Box<RawValue>) -> Result<Box<RawValue>, serde_json::Error> {
+    let text = item.get();
+    if !text.contains(['\u{fffe}', '\u{ffff}']) {
+        return Ok(item);
+    }
+    RawValue::from_string(text.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff"))
 }
 
 /// One message of the queue, as SQS gives it to the deliverer.
@@ -177,5 +186,20 @@ async fn meter(pipeline: &Pipeline, downloads: &[Download], ends: Vec<(String, u
     }
     if settle::any_pending(&report) {
         run.troubles.push(report.trouble.unwrap_or_else(|| "not delivered yet".to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sqs_takes_comes_back_as_it_was() {
+        let read = Read { key: "a\u{ffff}b\u{fffe}\\\u{7f}".to_owned(), ..crate::analytics::samples::read() };
+        let bodies = bodies(&[], std::slice::from_ref(&read)).unwrap();
+        let [body] = &bodies[..] else { panic!("{bodies:?}") };
+        assert!(!body.contains(['\u{fffe}', '\u{ffff}']), "{body}");
+        let message: Message<Vec<Download>, Vec<Read>> = serde_json::from_str(body).unwrap();
+        assert_eq!(message.reads, [read]);
     }
 }

@@ -24,6 +24,8 @@ const QUICK_BYTES: usize = 128 << 10;
 
 /// How long a sender waits for the dashboard where nothing keeps reads.
 const MOMENT: Duration = Duration::from_secs(2);
+/// As many at a time as any ledger can claim well within that.
+const READS_OF_A_MOMENT: usize = 50;
 
 /// What makes entries durable.
 #[derive(Debug)]
@@ -153,7 +155,19 @@ impl Receiver {
     /// Sends reads that nothing keeps: as many as go within a moment, for the sender waits. Nobody tries the others again.
     async fn show(&self, reads: &[Read], tally: &mut Tally, until: Instant) {
         let Some(dashboard) = self.pipeline.dashboard().filter(|_| !reads.is_empty()) else { return };
-        let outcomes = dashboard.send(reads, until.min(Instant::now() + MOMENT)).await;
+        let until = until.min(Instant::now() + MOMENT);
+        let mut outcomes = Vec::with_capacity(reads.len());
+        for some in reads.chunks(READS_OF_A_MOMENT) {
+            let more = dashboard.send(some, until).await;
+            // When the server does not answer, or the moment is over, the rest is only looked at.
+            let in_vain = more.contains(&AnalyticsOutcome::Pending) && (dashboard.is_down() || Instant::now() >= until);
+            outcomes.extend(more);
+            if in_vain {
+                let rest = reads.get(outcomes.len()..).unwrap_or_default();
+                outcomes.extend(dashboard.look_over(rest));
+                break;
+            }
+        }
         let analytics = &mut tally.analytics;
         dashboard::count(analytics, &outcomes);
         let dropped = outcomes.iter().filter(|outcome| **outcome == AnalyticsOutcome::DroppedOnce).count() as u64;

@@ -131,6 +131,12 @@ pub struct Found {
 }
 
 impl Found {
+    /// The object, as `s3://BUCKET/KEY`, or what else it was.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// How many downloads were found, duplicates included.
     #[must_use]
     pub fn downloads(&self) -> u64 {

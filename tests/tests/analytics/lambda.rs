@@ -132,6 +132,43 @@ async fn plausible_hanging_or_talking_nonsense_leaves_what_is_billed_as_it_is() 
     }
 }
 
+/// A process that was not answered once asks again with the first event it has, however many reads come before that.
+#[tokio::test]
+async fn a_warm_function_finds_plausible_well_again() {
+    let site = Site::new().await;
+    let (moto, bucket) = put(&[record(1, false)]).await;
+    let function = function(&site, "lambda-cloudtrail", &[("AWS_ENDPOINT_URL", moto.endpoint())]);
+    site.fault(json!({"target": "event", "hang": true})).await;
+    let event = s3_event(&bucket, &["a.json.gz"]);
+    assert_eq!(function.invoke(&event).await.unwrap()["tally"]["analytics"]["ambiguous"], 1);
+    site.metering.upstreams().clear_faults().await.unwrap();
+    let mut records: Vec<Value> = (2..=700).map(|number| record(number, false)).collect();
+    for (number, record) in records.iter_mut().enumerate() {
+        record["sourceIPAddress"] =
+            json!(if number < 690 { "s3.amazonaws.com".into() } else { format!("198.51.100.{}", number - 600) });
+    }
+    aws::put_object(&moto.s3(), &bucket, "b.json.gz", gzip(&log(&records)).unwrap()).await.unwrap();
+    let tally = function.invoke(&s3_event(&bucket, &["b.json.gz"])).await.unwrap()["tally"].take();
+    let own = &tally["analytics"];
+    assert_eq!((&own["excluded"], &own["recorded"]), (&json!(690), &json!(9)), "{own}");
+}
+
+/// Where the trail records its own bucket, what reads the logs makes no events.
+#[tokio::test]
+async fn reads_of_the_logs_themselves_are_excluded() {
+    let site = Site::new().await;
+    let (moto, bucket) = put(&[]).await;
+    let mut records = [record(1, false), record(2, false), record(3, true)];
+    let own = json!({"bucketName": bucket, "key": "AWSLogs/1/CloudTrail/eu-central-1/2026/03/10/a.json.gz"});
+    records[0]["requestParameters"] = own.clone();
+    records[1]["requestParameters"] = json!({"bucketName": "elsewhere", "key": own["key"]});
+    aws::put_object(&moto.s3(), &bucket, "a.json.gz", gzip(&log(&records)).unwrap()).await.unwrap();
+    let function = function(&site, "lambda-cloudtrail", &[("AWS_ENDPOINT_URL", moto.endpoint())]);
+    let tally = function.invoke(&s3_event(&bucket, &["a.json.gz"])).await.unwrap()["tally"].take();
+    let own = &tally["analytics"];
+    assert_eq!((&own["events"], &own["excluded"], &own["recorded"]), (&json!(3), &json!(1), &json!(2)), "{own}");
+}
+
 #[tokio::test]
 async fn the_function_url_sends_what_it_can_at_once() {
     let site = Site::new().await;

@@ -68,8 +68,10 @@ pub(super) fn answer(result: Result<Response, SendError>, now: Timestamp) -> Ans
         | StatusCode::PAYLOAD_TOO_LARGE
         | StatusCode::URI_TOO_LONG
         | StatusCode::UNPROCESSABLE_ENTITY => Answer::Rejected(detail(&response)),
-        // A proxy has passed the event on and heard nothing more.
-        StatusCode::GATEWAY_TIMEOUT => Answer::Ambiguous("status 504".to_owned()),
+        // A proxy has passed the event on and heard nothing more, or nothing that it understood (520 and 524 are Cloudflare's).
+        status if matches!(status.as_u16(), 504 | 520 | 524) => {
+            Answer::Ambiguous(format!("status {}", status.as_u16()))
+        }
         // Overload, or a wrong address: another server's 200 is no record of an event.
         status => Answer::Transient {
             reason: format!("status {}", status.as_u16()),

@@ -151,7 +151,13 @@ impl<'s> Claims<'s> {
                 Claim::Claimed => self.free.push(key),
                 Claim::Duplicate if fate == Fate::Busy => fate = Fate::Done(AnalyticsOutcome::Duplicate),
                 Claim::Busy | Claim::Duplicate => {}
-                Claim::Lost(batch) => fate = self.lose(key, *batch),
+                Claim::Lost(batch) => {
+                    let lost = self.lose(key, *batch);
+                    // One part tells of the doubt, whichever other keys were lost with it.
+                    if fate != Fate::Done(AnalyticsOutcome::Ambiguous) {
+                        fate = lost;
+                    }
+                }
             }
         }
         if fate == Fate::Busy {

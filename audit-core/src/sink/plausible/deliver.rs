@@ -1,6 +1,7 @@
 //! One event on its way: posted until it is settled, or until it must wait for another attempt.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::warn;
@@ -21,6 +22,24 @@ pub(super) struct Attempt {
     pub(super) until: Instant,
     /// Set when the server does not answer: further events would only be put in doubt, or wait in vain.
     pub(super) halted: AtomicBool,
+    /// The keys of events for which there was no time.
+    unsent: Mutex<Vec<Key>>,
+}
+
+impl Attempt {
+    pub(super) fn new(owner: Owner, until: Instant) -> Self {
+        Self { owner, until, halted: AtomicBool::new(false), unsent: Mutex::default() }
+    }
+
+    pub(super) fn take_unsent(&self) -> Vec<Key> {
+        std::mem::take(&mut self.unsent.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Leaves an event that nothing was noted of for another attempt; its claims are given back with those of the others.
+    fn leave(&self, keys: &[Key]) -> Fate {
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner).extend(keys);
+        Fate::Later
+    }
 }
 
 impl PlausibleSink {
@@ -47,8 +66,7 @@ impl PlausibleSink {
         let (ledger, keys) = (&self.ledger, event.keys.as_slice());
         let Some((_, first)) = event.parts.first() else { return Ok(Fate::Later) };
         let Ok(_visitor) = timeout_at(attempt.until, self.stripe(&first.visit).lock()).await else {
-            ledger.release(keys, attempt.owner).await?;
-            return Ok(Fate::Later);
+            return Ok(attempt.leave(keys));
         };
         let mut waits = self.patience.backoff.start();
         // Of a server that did not answer before, one try finds out whether it does now.
@@ -56,7 +74,11 @@ impl PlausibleSink {
         let mut noted = false;
         loop {
             let place = timeout_at(attempt.until, self.places.acquire()).await;
-            if let Some(fate) = self.must_not_be_sent(event, attempt) {
+            let fate = self.must_not_be_sent(event, attempt);
+            if fate == Some(Fate::Later) && !noted {
+                return Ok(attempt.leave(keys));
+            }
+            if let Some(fate) = fate {
                 ledger.release(keys, attempt.owner).await?;
                 return Ok(fate);
             }

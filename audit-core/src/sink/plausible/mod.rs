@@ -21,7 +21,7 @@ use futures_util::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -93,6 +93,8 @@ const PATIENCE: Patience = Patience {
     dropped: DROPPED_PAUSE,
 };
 
+/// For the ledger, after the time for sending: it must be done before the two seconds that an invocation keeps for its answer.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// Visitors share this many locks: enough that two seldom share one.
 const STRIPES: usize = 256;
 
@@ -238,17 +240,26 @@ impl PlausibleSink {
 
     async fn attempt(&self, parts: &[Part<'_>], until: Instant) -> Vec<Fate> {
         let mut claims = Claims::new(self, parts.len());
-        let events = match claims.claim(parts).await {
-            Ok(events) => events,
-            Err(error) => {
+        // A claim that is cut off stays until its lease ends, and its reads wait as long: better none is begun.
+        let time = self.ledger.time_for(parts.len() * self.window.keys_of_one());
+        if Instant::now() + time + self.patience.least > until {
+            return vec![Fate::Later; parts.len()];
+        }
+        let events = match timeout_at(until, claims.claim(parts)).await {
+            Ok(Ok(events)) => events,
+            Ok(Err(error)) => {
                 warn!(%error, "no analytics events are sent without the ledger; they wait");
                 return vec![Fate::Later; parts.len()];
             }
+            Err(_) => {
+                warn!("the ledger has not answered in time; analytics events wait");
+                return vec![Fate::Later; parts.len()];
+            }
         };
-        let attempt = Attempt { owner: claims.owner, until, halted: AtomicBool::new(false) };
+        let attempt = Attempt::new(claims.owner, until);
         let mut visitors: HashMap<u64, Vec<Event<'_, '_>>> = HashMap::new();
         for event in events {
-            let visitor = event.parts.first().map_or(0, |(_, first)| visitor(&first.visit));
+            let visitor = event.parts.first().map_or(0, |(_, first)| self.visitor(&first.visit));
             visitors.entry(visitor).or_default().push(event);
         }
         let concurrency = || if self.down.load(Ordering::Relaxed) { 1 } else { self.policy.config.concurrency.get() };
@@ -270,7 +281,18 @@ impl PlausibleSink {
                 }
             }
         }
+        self.give_back(&attempt).await;
         fates
+    }
+
+    /// Frees at once what was not sent for want of time: one by one they would take what is left of it.
+    async fn give_back(&self, attempt: &Attempt) {
+        let keys = attempt.take_unsent();
+        match timeout_at(attempt.until + LAST_MOMENT, self.ledger.release(&keys, attempt.owner)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "claims of analytics events stay until their lease ends"),
+            Err(_) => warn!("claims of analytics events stay until their lease ends"),
+        }
     }
 
     async fn deliver_in_turn<'p, 'r>(
@@ -314,8 +336,15 @@ impl PlausibleSink {
     /// Bursts by one visitor meet a lock at the server and are dropped, so they queue here.
     fn stripe(&self, visit: &Visit<'_>) -> &Mutex<()> {
         static SPARE: Mutex<()> = Mutex::const_new(());
-        let index = usize::try_from(visitor(visit) % STRIPES as u64).unwrap_or_default();
+        let index = usize::try_from(self.visitor(visit) % STRIPES as u64).unwrap_or_default();
         self.visitors.get(index).unwrap_or(&SPARE)
+    }
+
+    /// The same for all whom the server takes for one visitor: by the User-Agent that it is sent.
+    fn visitor(&self, visit: &Visit<'_>) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (visit.address, self.policy.user_agent(visit)).hash(&mut hasher);
+        hasher.finish()
     }
 }
 
@@ -329,12 +358,6 @@ impl Fate {
             Self::Later => Self::Later,
         }
     }
-}
-
-fn visitor(visit: &Visit<'_>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (visit.address, visit.user_agent).hash(&mut hasher);
-    hasher.finish()
 }
 
 fn set(outcomes: &mut [AnalyticsOutcome], index: usize, outcome: AnalyticsOutcome) {

@@ -307,6 +307,35 @@ async fn one_visitor_queues_and_others_go_side_by_side() {
     assert!((2..=8).contains(&bench.server.most_under_way()), "{}", bench.server.most_under_way());
 }
 
+/// The server sees the User-Agent that it is sent, not the client's own.
+#[tokio::test]
+async fn clients_that_look_alike_to_the_server_queue_too() {
+    let neutral = [("PLAUSIBLE_USER_AGENT", "neutral")];
+    let bench = Bench::new(&neutral, Duration::from_millis(20), |_| Reply::Accept).await;
+    let reads: Vec<_> = (0..20)
+        .map(|n| Read {
+            user_agent: Some(format!("aws-cli/2.15.30 md/command#s3.{n}")),
+            key: format!("v1/a/b/{n}.parquet"),
+            ..part(0, n)
+        })
+        .collect();
+    assert_eq!(count(&bench.send(&reads).await, &Recorded), 20);
+    assert_eq!(bench.server.most_under_way(), 1);
+}
+
+#[tokio::test]
+async fn what_there_is_no_time_for_is_free_at_once() {
+    let bench = Bench::new(&[("PLAUSIBLE_CONCURRENCY", "1")], Duration::from_millis(50), |_| Reply::Accept).await;
+    let reads: Vec<_> =
+        (0..40).map(|n| Read { client_address: Some(format!("203.0.113.{n}")), ..part(0, n) }).collect();
+    let first = bench.sink.send(&reads, Instant::now() + Duration::from_millis(400)).await;
+    // The last one may be cut off.
+    let settled = count(&first, &Recorded) + count(&first, &Ambiguous);
+    assert!(settled < 40 && settled + count(&first, &Pending) == 40, "{first:?}");
+    let second = bench.send(&reads).await;
+    assert_eq!((count(&second, &Duplicate), count(&second, &Recorded)), (settled, 40 - settled), "{second:?}");
+}
+
 #[tokio::test]
 async fn an_event_whose_sender_died_is_in_doubt_once() {
     let bench = Bench::new(&[], NO_PAUSE, |_| Reply::Accept).await;
