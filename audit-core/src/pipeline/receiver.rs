@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -12,6 +13,7 @@ use super::queue::Queue;
 use super::standalone::Standalone;
 use super::{Pipeline, dashboard, settle};
 use crate::analytics::Read;
+use crate::quarantine::Quarantined;
 use crate::record::Download;
 use crate::sink::plausible::AnalyticsOutcome;
 use crate::source::minio::{self, Reading};
@@ -73,18 +75,16 @@ impl Receiver {
     pub async fn take(&self, body: Bytes, until: Instant) -> Result<Tally, NotTaken> {
         let id = Uuid::now_v7();
         let origin: Arc<str> = format!("request:{id}").into();
-        let reading = self.read(body, Arc::clone(&origin)).await?;
+        let reading = self.read(body.clone(), Arc::clone(&origin)).await?;
         let mut tally = Tally::default();
         let kept = self.keep(&reading.downloads, &reading.reads, until).await?;
         tally.objects.skipped = reading.probes;
         for (&reason, &records) in &reading.skipped {
             tally.skip(reason, records);
         }
-        let reasons: Vec<_> = reading.quarantined.iter().map(|record| record.reason).collect();
-        let quarantined = self.pipeline.quarantine(&origin, reading.quarantined).await;
-        quarantined.map_err(|error| NotTaken(error.to_string()))?;
-        for reason in reasons {
-            tally.quarantine(reason);
+        self.quarantine(&origin, reading.quarantined, &mut tally).await?;
+        if let Some(after) = reading.more_after {
+            self.quarantine_more(body, &origin, after, &mut tally).await?;
         }
         if matches!(self.durable, Durable::Delivery) {
             self.show(&reading.reads, &mut tally, until).await;
@@ -111,6 +111,35 @@ impl Receiver {
         let policy = self.pipeline.policy().clone();
         let read = tokio::task::spawn_blocking(move || minio::read_for(&body, &origin, &policy, visits));
         read.await.map_err(|error| NotTaken(format!("the reader broke: {error}")))
+    }
+
+    async fn quarantine(&self, origin: &str, records: Vec<Quarantined>, tally: &mut Tally) -> Result<(), NotTaken> {
+        let reasons: Vec<_> = records.iter().map(|record| record.reason).collect();
+        let quarantined = self.pipeline.quarantine(origin, records).await;
+        quarantined.map_err(|error| NotTaken(error.to_string()))?;
+        for reason in reasons {
+            tally.quarantine(reason);
+        }
+        Ok(())
+    }
+
+    /// Reads the body once more for what the first reading had no room for, and writes it a little at a time.
+    async fn quarantine_more(
+        &self,
+        body: Bytes,
+        origin: &Arc<str>,
+        after: u64,
+        tally: &mut Tally,
+    ) -> Result<(), NotTaken> {
+        let (policy, name) = (self.pipeline.policy().clone(), Arc::clone(origin));
+        let (some, mut written) = mpsc::channel(1);
+        let reader = tokio::task::spawn_blocking(move || {
+            minio::quarantined_after(&body, &name, &policy, after, |records| some.blocking_send(records).is_ok());
+        });
+        while let Some(records) = written.recv().await {
+            self.quarantine(origin, records, tally).await?;
+        }
+        reader.await.map_err(|error| NotTaken(format!("the reader broke: {error}")))
     }
 
     /// Makes downloads and reads durable, and tells the numbers.

@@ -61,6 +61,20 @@ async fn probes_are_no_records() {
 }
 
 #[tokio::test]
+async fn every_line_of_much_rubbish_is_accounted_for() {
+    let (receiver, metering) = receiver().await;
+    let good = Get::new(1);
+    let body = [b"x\n".repeat(20_000), lines(&[good.minio()]), b"[1,\n".repeat(5000)].concat();
+    assert_eq!(receiver.post(body).await.unwrap(), 200);
+    let names = ["records_total", "delivered_total", "quarantined_total{reason=\"malformed\"}"];
+    let [records, delivered, quarantined] = accounts(&receiver, names).await;
+    assert_eq!((records, delivered), (quarantined + 1, 1));
+    assert_eq!(metering.quarantined().unwrap().len() as u64, quarantined);
+    assert!(quarantined >= 25_000, "{quarantined}");
+    metering.has_exactly(&[good]).await.unwrap();
+}
+
+#[tokio::test]
 async fn reading_goes_on_at_the_line_after_a_malformed_entry() {
     let (receiver, metering) = receiver().await;
     let gets = Get::many(1..=3);

@@ -30,8 +30,10 @@ pub struct Reading {
     pub probes: u64,
     /// To be billed, in the order of the body; not yet de-duplicated.
     pub downloads: Vec<Download>,
-    /// To be kept for a person to look at, credentials removed.
+    /// To be kept for a person to look at, credentials removed: the first of them, where a body of small rubbish has very many.
     pub quarantined: Vec<Quarantined>,
+    /// Where there are more: the number of the last entry in `quarantined`, after which [`quarantined_after`] goes on.
+    pub more_after: Option<u64>,
     /// For the dashboard, in the order of the body: billed or not, and told of by notifications too. Empty unless asked for.
     pub reads: Vec<Visit>,
 }
@@ -62,6 +64,7 @@ pub fn read_for(body: &[u8], origin: &Arc<str>, policy: &MeteringPolicy, visits:
         return reading;
     }
     let mut entries = Entries::new(body, body.len());
+    let mut room = Room::default();
     // Reading from memory cannot fail.
     while let Ok(Some(entry)) = entries.next() {
         reading.records += 1;
@@ -70,10 +73,61 @@ pub fn read_for(body: &[u8], origin: &Arc<str>, policy: &MeteringPolicy, visits:
         match outcome {
             Outcome::Download(download) => reading.downloads.push(download),
             Outcome::Skipped(reason) => *reading.skipped.entry(reason).or_default() += 1,
-            Outcome::Quarantined(quarantined) => reading.quarantined.push(quarantined),
+            Outcome::Quarantined(quarantined) if room.is_left(&reading.quarantined) => {
+                room.take(&quarantined);
+                reading.quarantined.push(quarantined);
+            }
+            Outcome::Quarantined(_) => {
+                reading.more_after = reading.quarantined.last().map(|last| last.number);
+            }
         }
     }
     reading
+}
+
+/// Hands what is to be quarantined after entry `after` to `take`, some at a time, until it answers `false`.
+pub fn quarantined_after(
+    body: &[u8],
+    origin: &Arc<str>,
+    policy: &MeteringPolicy,
+    after: u64,
+    mut take: impl FnMut(Vec<Quarantined>) -> bool,
+) {
+    let mut entries = Entries::new(body, body.len());
+    let (mut some, mut room) = (Vec::new(), Room::default());
+    while let Ok(Some(entry)) = entries.next() {
+        if entry.number <= after {
+            continue;
+        }
+        let Outcome::Quarantined(quarantined) = judge(&entry, origin, policy) else { continue };
+        if !room.is_left(&some) {
+            if !take(std::mem::take(&mut some)) {
+                return;
+            }
+            room = Room::default();
+        }
+        room.take(&quarantined);
+        some.push(quarantined);
+    }
+    if !some.is_empty() {
+        take(some);
+    }
+}
+
+/// How much of what is to be quarantined is in memory at a time: a few bytes of rubbish make a record of hundreds.
+#[derive(Debug, Default)]
+struct Room {
+    taken_bytes: usize,
+}
+
+impl Room {
+    fn is_left(&self, records: &[Quarantined]) -> bool {
+        records.len() < 2000 && self.taken_bytes < 2 << 20
+    }
+
+    fn take(&mut self, record: &Quarantined) {
+        self.taken_bytes += record.record.len();
+    }
 }
 
 /// Judges one entry of `origin`.

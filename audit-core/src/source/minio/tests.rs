@@ -121,6 +121,27 @@ fn after_something_malformed_reading_resumes_at_the_newline_after_its_start() {
 }
 
 #[test]
+fn much_rubbish_is_quarantined_a_little_at_a_time() {
+    let body = format!("{}{}\n{}", "x\n".repeat(4500), entry(1), "y\n".repeat(300));
+    let reading = reading(&body);
+    assert_eq!((reading.records, reading.downloads.len()), (4801, 1));
+    let mut kept = vec![reading.quarantined];
+    let after = reading.more_after.unwrap();
+    let origin: Arc<str> = "request:r".into();
+    quarantined_after(body.as_bytes(), &origin, &MeteringPolicy::default(), after, |some| {
+        kept.push(some);
+        true
+    });
+    assert!(kept.len() == 3 && kept.iter().all(|some| some.len() <= 2000));
+    let numbers: Vec<u64> = kept.concat().iter().map(|record| record.number).collect();
+    assert_eq!(numbers, (1..=4500).chain(4502..=4801).collect::<Vec<_>>());
+
+    let large = format!("[{}]\n", "z".repeat(60 << 10)).repeat(100);
+    let reading = super::read_for(large.as_bytes(), &origin, &MeteringPolicy::default(), false);
+    assert!(reading.quarantined.len() < 50 && reading.more_after.is_some(), "{}", reading.quarantined.len());
+}
+
+#[test]
 fn each_test_has_its_reason() {
     let cases: [(&str, Change); 35] = [
         ("1 not_incoming", |e| e["trigger"] = "internal".into()),
