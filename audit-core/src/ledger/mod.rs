@@ -101,7 +101,9 @@ impl Ledger {
         match self {
             // A request for each, on the share of a processor that a small function has.
             Self::DynamoDb(_) => Duration::from_micros(600).saturating_mul(u32::try_from(keys).unwrap_or(u32::MAX)),
-            _ => Duration::ZERO,
+            Self::Memory(_) | Self::Redis(_) => Duration::ZERO,
+            #[cfg(feature = "spool")]
+            Self::Spool(_) => Duration::ZERO,
         }
     }
 
