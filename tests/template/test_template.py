@@ -250,6 +250,15 @@ class Template(Stacks):
         names = [own["TimeToLiveSpecification"]["AttributeName"], own["KeySchema"][0]["AttributeName"]]
         self.assertTrue(all(f'"{name}"' in item for name in names), names)
 
+    @for_each_stack
+    def test_queues_are_encrypted_and_take_tls_alone(self, stack):
+        policies = stack.of_type("AWS::SQS::QueuePolicy").values()
+        for name, queue in stack.of_type("AWS::SQS::Queue").items():
+            self.assertTrue(queue["SqsManagedSseEnabled"], name)
+            (policy,) = [own for own in policies if own["Queues"] == ["${" + name + "}"]]
+            sids = [own["Sid"] for own in policy["PolicyDocument"]["Statement"]]
+            self.assertIn("TlsOnly", sids, name)
+
     def test_new_files_reach_the_queue_by_one_way(self):
         ways = {}
         for name, stack in self.stacks.items():
