@@ -77,6 +77,7 @@ mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
+    use tokio::sync::Notify;
     use tokio::task::JoinHandle;
     use tokio::time::timeout;
 
@@ -84,15 +85,26 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
 
-    async fn server(limits: Limits) -> (SocketAddr, watch::Sender<bool>, JoinHandle<()>) {
+    struct Server {
+        address: SocketAddr,
+        begun: Arc<Notify>,
+        stop: watch::Sender<bool>,
+        task: JoinHandle<()>,
+    }
+
+    /// A server that takes its time, and tells when it has begun to.
+    async fn server(limits: Limits) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let slowly = get(async || {
+        let (address, begun) = (listener.local_addr().unwrap(), Arc::new(Notify::new()));
+        let tell = Arc::clone(&begun);
+        let slowly = get(async move || {
+            tell.notify_one();
             sleep(Duration::from_millis(300)).await;
             "done"
         });
         let (stop, stopped) = watch::channel(false);
-        (address, stop, tokio::spawn(serve(listener, Router::new().route("/", slowly), limits, stopped)))
+        let task = tokio::spawn(serve(listener, Router::new().route("/", slowly), limits, stopped));
+        Server { address, begun, stop, task }
     }
 
     async fn ask(address: SocketAddr) -> String {
@@ -105,7 +117,8 @@ mod tests {
 
     #[tokio::test]
     async fn peers_that_send_nothing_lose_their_places() {
-        let (address, _stop, _server) = server(Limits { connections: 2, head: Duration::from_millis(500) }).await;
+        let Server { address, stop: _stop, .. } =
+            server(Limits { connections: 2, head: Duration::from_millis(500) }).await;
         let mut idle = Vec::new();
         for start in ["", "GET / HTTP/1.1\r\nhost:"] {
             let mut stream = TcpStream::connect(address).await.unwrap();
@@ -117,12 +130,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_under_way_is_answered_before_the_end() {
-        let (address, stop, server) = server(Limits::default()).await;
+        let Server { address, begun, stop, task } = server(Limits::default()).await;
         let idle = TcpStream::connect(address).await.unwrap();
         let asking = tokio::spawn(ask(address));
-        sleep(Duration::from_millis(100)).await;
+        begun.notified().await;
         stop.send_replace(true);
-        timeout(LONG, server).await.unwrap().unwrap();
+        timeout(LONG, task).await.unwrap().unwrap();
         assert!(asking.await.unwrap().ends_with("done"));
         drop(idle);
     }

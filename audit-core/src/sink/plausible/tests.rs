@@ -36,17 +36,23 @@ impl Bench {
         let policy = AnalyticsPolicy::new(config).unwrap();
         let mut sink = PlausibleSink::new(policy, ledger, client, clock).unwrap();
         sink.patience = Patience {
-            post: Duration::from_millis(300),
+            post: Duration::from_secs(20),
             least: Duration::from_millis(10),
             backoff: Backoff { first: Duration::from_millis(5), cap: Duration::from_millis(20), tries: 3 },
-            busy: Backoff { first: Duration::from_millis(20), cap: Duration::from_millis(100), tries: 20 },
+            busy: Backoff { first: Duration::from_millis(20), cap: Duration::from_millis(100), tries: 200 },
             dropped: Duration::from_millis(50),
         };
         Self { sink, server, now }
     }
 
+    /// Waits for no answer longer than a working server takes at its slowest.
+    fn impatient(mut self) -> Self {
+        self.sink.patience.post = Duration::from_secs(1);
+        self
+    }
+
     async fn send(&self, reads: &[Read]) -> Vec<AnalyticsOutcome> {
-        self.sink.send(reads, Instant::now() + Duration::from_secs(5)).await
+        self.sink.send(reads, Instant::now() + Duration::from_secs(60)).await
     }
 
     fn pass(&self, time: SignedDuration) {
@@ -165,7 +171,7 @@ async fn a_refused_event_is_told_without_the_visitor_and_never_sent_again() {
 #[tokio::test]
 async fn what_may_have_arrived_is_not_sent_again() {
     for reply in [Reply::Reset, Reply::Hang, Reply::Garbage, Reply::Status(504)] {
-        let bench = Bench::new(&[], NO_PAUSE, move |_| reply).await;
+        let bench = Bench::new(&[], NO_PAUSE, move |_| reply).await.impatient();
         assert_eq!(bench.send(&[part(0, 0), part(1, 1)]).await, [Ambiguous, Duplicate], "{reply:?}");
         assert_eq!(bench.send(&[part(0, 0), part(2, 2)]).await, [Duplicate, Duplicate], "{reply:?}");
         assert_eq!(bench.server.seen().len(), 1, "{reply:?}");
@@ -174,7 +180,7 @@ async fn what_may_have_arrived_is_not_sent_again() {
 
 #[tokio::test]
 async fn a_hanging_server_puts_few_events_in_doubt() {
-    let bench = Bench::new(&[("PLAUSIBLE_CONCURRENCY", "2")], NO_PAUSE, |_| Reply::Hang).await;
+    let bench = Bench::new(&[("PLAUSIBLE_CONCURRENCY", "2")], NO_PAUSE, |_| Reply::Hang).await.impatient();
     let reads: Vec<_> =
         (0..20).map(|n| Read { client_address: Some(format!("203.0.113.{n}")), ..part(0, n) }).collect();
     let outcomes = bench.send(&reads).await;
@@ -193,8 +199,9 @@ async fn a_dropped_event_is_tried_once_more() {
 
 #[tokio::test]
 async fn a_drop_is_remembered_where_there_is_no_time_to_wait() {
-    let bench = Bench::new(&[], NO_PAUSE, |_| Reply::Drop).await;
-    let soon = || Instant::now() + Duration::from_millis(40);
+    let mut bench = Bench::new(&[], NO_PAUSE, |_| Reply::Drop).await;
+    bench.sink.patience.dropped = Duration::from_mins(10);
+    let soon = || Instant::now() + Duration::from_mins(1);
     assert_eq!(bench.sink.send(&[part(0, 0)], soon()).await, [DroppedOnce]);
     // An earlier part turns up meanwhile: it is the same event still.
     assert_eq!(bench.sink.send(&[part(-1, 1), part(0, 0)], soon()).await, [Dropped, Duplicate]);
@@ -204,7 +211,7 @@ async fn a_drop_is_remembered_where_there_is_no_time_to_wait() {
 #[tokio::test]
 async fn a_drop_need_not_be_waited_for() {
     let bench = Bench::new(&[], NO_PAUSE, |number| if number == 0 { Reply::Drop } else { Reply::Accept }).await;
-    let until = || Instant::now() + Duration::from_secs(5);
+    let until = || Instant::now() + Duration::from_mins(1);
     assert_eq!(bench.sink.send_now(&[part(0, 0)], until()).await, [DroppedOnce]);
     assert_eq!(bench.sink.send_now(&[part(0, 0)], until()).await, [Recorded]);
 }
@@ -219,7 +226,8 @@ async fn a_server_that_hangs_gets_one_event_at_a_time() {
                 if number < 5 { Reply::Hang } else { Reply::Accept }
             },
         )
-        .await;
+        .await
+        .impatient();
     let reads: Vec<_> = (0..8).map(|n| Read { client_address: Some(format!("203.0.113.{n}")), ..part(0, n) }).collect();
     let first = bench.send(&reads).await;
     assert_eq!((count(&first, &Ambiguous), count(&first, &Pending)), (4, 4), "{first:?}");
