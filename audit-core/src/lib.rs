@@ -5,6 +5,7 @@
 
 pub mod analytics;
 pub mod aws;
+pub mod causes;
 pub mod check;
 pub mod client;
 pub mod clock;

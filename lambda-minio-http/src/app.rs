@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use audit_core::causes::cause;
 use audit_core::pipeline::receiver::Receiver;
 use audit_core::tally::Tally;
 use axum::body::{Body, to_bytes};
@@ -107,14 +108,7 @@ async fn process(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 fn is_too_large(error: &axum::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        if error.is::<LengthLimitError>() {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+    cause::<LengthLimitError>(error).is_some()
 }
 
 fn answer(status: StatusCode, body: &serde_json::Value) -> Response {

@@ -1,12 +1,11 @@
 //! What a refusal of an AWS service means, and what to mend: one line, in our words, since the service's own name accounts and
 //! roles.
 
-use std::error::Error;
-
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use crate::causes::{cause, last_cause};
 use crate::client::{SetUpError, trust};
 
 /// What was asked for.
@@ -52,13 +51,13 @@ pub(crate) fn advice<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>,
         SdkError::DispatchFailure(failure)
             if failure.is_user() || failure.is_other() && failure.as_other().is_none() =>
         {
-            match failure.as_connector_error().and_then(|error| last(error).downcast_ref::<SetUpError>()) {
+            match failure.as_connector_error().and_then(|error| cause::<SetUpError>(error)) {
                 Some(error) => error.to_string(),
                 None => format!("the request to {service} could not be made: are there AWS credentials and a region?"),
             }
         }
         SdkError::DispatchFailure(failure) => {
-            let cause = failure.as_connector_error().map(|error| last_cause(error)).unwrap_or_default();
+            let cause = failure.as_connector_error().map(|error| last_cause(error).to_string()).unwrap_or_default();
             match trust::remedy(&cause) {
                 Some(remedy) => format!("{service} has a certificate that is not trusted ({cause}): {remedy}"),
                 None => {
@@ -169,19 +168,6 @@ fn permission_in(message: &str) -> Option<&str> {
 
 fn is_region(text: &str) -> bool {
     (4..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-}
-
-/// The innermost cause, which is the one that tells something.
-pub(crate) fn last_cause(error: &(dyn Error + 'static)) -> String {
-    last(error).to_string()
-}
-
-fn last<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //!
 //! Requests go out as they were signed: a URL library between here and the wire would write `..` in a key anew.
 
-use std::error::Error;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::causes::cause;
 use crate::client::{SetUpError, Trust};
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -104,17 +104,6 @@ fn told_apart(error: ClientError) -> ConnectorError {
         // The connection ended within the answer or before it, or what came was no HTTP.
         _ => ConnectorError::other(error.into(), Some(ErrorKind::TransientError)),
     }
-}
-
-fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }
 
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 mod advice;
 mod http;
 
-pub(crate) use advice::{Asked, LOG_FILE, advice, last_cause};
+pub(crate) use advice::{Asked, LOG_FILE, advice};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_types::retry::RetryConfig;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::Url;
 
+use crate::causes::causes;
 use body::Watched;
 pub use trust::Trust;
 
@@ -95,7 +96,7 @@ impl Client {
             .pool_idle_timeout(Duration::from_secs(20))
             .build()
             .map(|inner| Self { inner, answer_cap_bytes: ANSWER_CAP_BYTES })
-            .map_err(|error| SetUpError(causes(&error)))
+            .map_err(|error| SetUpError(in_one_line(&error)))
     }
 
     /// The same, reading answers up to `bytes`.
@@ -126,7 +127,7 @@ impl Client {
             Ok(response) => Ok(read(response, self.answer_cap_bytes).await),
             Err(error) => {
                 let sent = handed_over.all() && !error.is_connect() && !error.is_builder();
-                let what = causes(&error.without_url());
+                let what = in_one_line(&error.without_url());
                 Err(if sent { SendError::NoAnswer(what) } else { SendError::NotSent(what) })
             }
         }
@@ -153,16 +154,11 @@ async fn read(mut response: reqwest::Response, cap_bytes: usize) -> Response {
 }
 
 /// An error with its causes, as one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
+fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = causes(error)
+        .map(ToString::to_string)
+        .reduce(|text, cause| if text.ends_with(&cause) { text } else { format!("{text}: {cause}") });
+    let text = text.unwrap_or_default();
     match trust::remedy(&text) {
         Some(remedy) => format!("{text}; {remedy}"),
         None => text,

@@ -7,7 +7,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
 
-use crate::aws::{LOG_FILE, advice, last_cause};
+use crate::aws::{LOG_FILE, advice};
+use crate::causes::last_cause;
 use crate::policy::MeteringPolicy;
 use crate::source::cloudtrail::{self, LogFile};
 use crate::source::{ObjectError, ReadLimits};

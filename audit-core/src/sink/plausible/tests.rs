@@ -52,7 +52,7 @@ impl Bench {
     }
 
     async fn send(&self, reads: &[Read]) -> Vec<AnalyticsOutcome> {
-        self.sink.send(reads, Instant::now() + Duration::from_secs(60)).await
+        self.sink.send(reads, Instant::now() + Duration::from_mins(1)).await
     }
 
     fn pass(&self, time: SignedDuration) {
