@@ -44,6 +44,7 @@ pub(super) fn put_merged(directory: &Path, name: &str, batch: HeldBatch) -> Resu
     make(directory).map_err(StoreError::file(directory, "make"))?;
     let lock = File::open(directory).map_err(StoreError::file(directory, "open"))?;
     lock.lock().map_err(StoreError::file(directory, "lock"))?;
+    remove_unfinished(directory);
 
     let batch = match get(&path)? {
         Some(kept) => batch.merged_into(kept),
@@ -52,13 +53,27 @@ pub(super) fn put_merged(directory: &Path, name: &str, batch: HeldBatch) -> Resu
     let json = batch.to_json(&path.display().to_string())?;
     let write = || {
         // Unlinked again when anything fails; made with mode 0600.
-        let mut file = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(directory)?;
+        let mut file = tempfile::Builder::new().prefix(".").suffix(UNFINISHED).tempfile_in(directory)?;
         file.write_all(&json)?;
         file.as_file().sync_all()?;
         file.persist(&path).map_err(|error| error.error)?;
         lock.sync_all()
     };
     write().map_err(StoreError::file(&path, "write"))
+}
+
+const UNFINISHED: &str = ".tmp";
+
+/// Removes what a killed process had not given its name yet, which is written again by now. To be called with the directory locked: nobody
+/// else is writing. One that stays is in nobody's way, since only names without a dot in front are read.
+fn remove_unfinished(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(UNFINISHED) {
+            let _stays = fs::remove_file(entry.path());
+        }
+    }
 }
 
 pub(super) fn get(path: &Path) -> Result<Option<HeldBatch>, StoreError> {

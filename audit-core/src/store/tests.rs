@@ -114,6 +114,8 @@ async fn held_batches_are_kept_merged_and_removed() {
     let id = BatchId(Uuid::from_u128(5));
     assert_eq!(store.held().await.unwrap(), []);
     store.put_held(batch(5, &["a", "b"])).await.unwrap();
+    // What a killed process was writing.
+    std::fs::write(directory.path().join("held/.x7.tmp"), "{").unwrap();
     store.put_held(batch(4, &["z"])).await.unwrap();
     store.put_held(HeldBatch { what: "later".into(), ..batch(5, &["b", "c"]) }).await.unwrap();
 
