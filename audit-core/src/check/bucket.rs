@@ -16,7 +16,7 @@ const START: &str = "bytes=0-15";
 /// Looks for a log file below `prefix` and reads its first bytes.
 pub async fn bucket(s3: &aws_sdk_s3::Client, bucket: &str, prefix: &str) -> Vec<Finding> {
     let name = format!("s3://{bucket}/{prefix}");
-    let mut after = String::new();
+    let mut after = None;
     for _ in 0..PAGES {
         let page = match page(s3, bucket, prefix, after).await {
             Ok(page) => page,
@@ -30,7 +30,7 @@ pub async fn bucket(s3: &aws_sdk_s3::Client, bucket: &str, prefix: &str) -> Vec<
             return vec![read(s3, bucket, key).await];
         }
         match objects.last().and_then(Object::key).filter(|_| page.is_truncated == Some(true)) {
-            Some(last) => after = beyond(last),
+            Some(last) => after = Some(beyond(last)),
             None => break,
         }
     }
@@ -44,9 +44,8 @@ async fn page(
     s3: &aws_sdk_s3::Client,
     bucket: &str,
     prefix: &str,
-    after: String,
+    after: Option<String>,
 ) -> Result<ListObjectsV2Output, SdkError<ListObjectsV2Error>> {
-    let after = Some(after).filter(|after| !after.is_empty());
     s3.list_objects_v2().bucket(bucket).prefix(prefix).set_start_after(after).send().await
 }
 

@@ -40,7 +40,8 @@ pub async fn queue(sqs: &aws_sdk_sqs::Client, url: &str, terms: QueueTerms) -> V
         Some(policy) => findings.extend(redrive(sqs, &policy).await),
         None => findings.push(Finding::Trouble(
             "queue: it has no dead-letter queue: what cannot be dealt with comes again until it expires, and is lost then. Set a \
-             RedrivePolicy with a maxReceiveCount that outlasts an outage: receipts come a visibility timeout apart, so 100 at 30 minutes are two days"
+             RedrivePolicy with a maxReceiveCount that outlasts an outage: receipts come a visibility timeout apart, so 100 at 30 minutes \
+             are two days"
                 .to_owned(),
         )),
     }
@@ -95,8 +96,8 @@ async fn redrive(sqs: &aws_sdk_sqs::Client, policy: &Value) -> Vec<Finding> {
     let mut findings = Vec::new();
     if receipts < LEAST_RECEIPTS {
         findings.push(Finding::Trouble(format!(
-            "queue: a message is given up after {receipts} receipts: set maxReceiveCount to {LEAST_RECEIPTS} or more (the template has 100), so that \
-             a short outage makes no dead letters"
+            "queue: a message is given up after {receipts} receipts: set maxReceiveCount to {LEAST_RECEIPTS} or more (the template has \
+             100), so that a short outage makes no dead letters"
         )));
     }
     let name = policy.get("deadLetterTargetArn").and_then(Value::as_str).and_then(|arn| arn.rsplit(':').next());

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::answer::{Answer, judge_failed_job, words};
 use super::execution::below;
-use super::token::{TokenError, Tokens};
+use super::token::{Token, TokenError, Tokens};
 use crate::client::retry::Backoff;
 use crate::client::{Client, Request};
 
@@ -76,9 +76,7 @@ pub(super) async fn may_read(
     let cannot = |why: &str| format!("JOB_AUTH_ROLE: jobs cannot be read ({why})");
     let url = below(execution, &format!("jobs/{}", Uuid::new_v4())).ok_or("PROCESS_API_URL: no execution endpoint")?;
     let token = tokens.get().await.map_err(|error| cannot(&error.to_string()))?;
-    let authorization = token.header().map_err(|error| cannot(&error.to_string()))?;
-    let headers = HeaderMap::from_iter([(header::AUTHORIZATION, authorization)]);
-    let request = Request { method: Method::GET, url, headers, body: bytes::Bytes::new() };
+    let request = question(url, &token).map_err(|error| cannot(&error.to_string()))?;
     let response = client.send(request, timeout).await.map_err(|error| cannot(&error.to_string()))?;
     let said = words(&json(response.body.as_deref()));
     match response.status.as_u16() {
@@ -91,6 +89,11 @@ pub(super) async fn may_read(
             Err(cannot(&format!("the resource server answered {}: {}", response.status, token.censor(&said))))
         }
     }
+}
+
+fn question(url: Url, token: &Token) -> Result<Request, TokenError> {
+    let headers = HeaderMap::from_iter([(header::AUTHORIZATION, token.header()?)]);
+    Ok(Request { method: Method::GET, url, headers, body: bytes::Bytes::new() })
 }
 
 fn json(body: Option<&[u8]>) -> Value {
@@ -115,11 +118,9 @@ impl Following<'_> {
             Err(TokenError::Misconfigured(message)) => return unfollowable(&message),
             Err(TokenError::Transient { message, .. }) => return ControlFlow::Continue(message),
         };
-        let Ok(authorization) = token.header() else {
+        let Ok(request) = question(self.url.clone(), &token) else {
             return unfollowable("the token is not fit for a header");
         };
-        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, authorization)]);
-        let request = Request { method: Method::GET, url: self.url.clone(), headers, body: bytes::Bytes::new() };
         let response = match self.client.send(request, timeout).await {
             Ok(response) => response,
             // The last question has the least time: that it got no answer tells less than what was said before.

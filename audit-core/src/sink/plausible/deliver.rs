@@ -43,10 +43,10 @@ impl Attempt {
 }
 
 impl PlausibleSink {
-    /// Sends `event`; tells what became of its first part.
-    pub(super) async fn deliver(&self, event: &Event<'_, '_>, attempt: &Attempt) -> Fate {
+    /// Sends `event` of `visitor`; tells what became of its first part.
+    pub(super) async fn deliver(&self, event: &Event<'_, '_>, visitor: u64, attempt: &Attempt) -> Fate {
         let batch = BatchId(Uuid::now_v7());
-        match self.try_to_deliver(event, attempt, batch).await {
+        match self.try_to_deliver(event, visitor, attempt, batch).await {
             Ok(fate) => fate,
             Err(error) => {
                 warn!(%error, "an analytics event could not be noted in the ledger; it waits");
@@ -60,12 +60,12 @@ impl PlausibleSink {
     async fn try_to_deliver(
         &self,
         event: &Event<'_, '_>,
+        visitor: u64,
         attempt: &Attempt,
         batch: BatchId,
     ) -> Result<Fate, LedgerError> {
         let (ledger, keys) = (&self.ledger, event.keys.as_slice());
-        let Some((_, first)) = event.parts.first() else { return Ok(Fate::Later) };
-        let Ok(_visitor) = timeout_at(attempt.until, self.stripe(&first.visit).lock()).await else {
+        let Ok(_visitor) = timeout_at(attempt.until, self.stripe(visitor).lock()).await else {
             return Ok(attempt.leave(keys));
         };
         let mut waits = self.patience.backoff.start();
@@ -74,13 +74,13 @@ impl PlausibleSink {
         let mut noted = false;
         loop {
             let place = timeout_at(attempt.until, self.places.acquire()).await;
-            let fate = self.must_not_be_sent(event, attempt);
-            if fate == Some(Fate::Later) && !noted {
-                return Ok(attempt.leave(keys));
-            }
-            if let Some(fate) = fate {
-                ledger.release(keys, attempt.owner).await?;
-                return Ok(fate);
+            match self.must_not_be_sent(event, attempt) {
+                None => {}
+                Some(Fate::Later) if !noted => return Ok(attempt.leave(keys)),
+                Some(fate) => {
+                    ledger.release(keys, attempt.owner).await?;
+                    return Ok(fate);
+                }
             }
             if !std::mem::replace(&mut noted, true) && ledger.sent(keys, attempt.owner, batch).await?.contains(&false) {
                 ledger.release(keys, attempt.owner).await?;

@@ -263,13 +263,13 @@ impl PlausibleSink {
             visitors.entry(visitor).or_default().push(event);
         }
         let concurrency = || if self.down.load(Ordering::Relaxed) { 1 } else { self.policy.config.concurrency.get() };
-        let (mut waiting, mut sending) = (visitors.into_values(), FuturesUnordered::new());
+        let (mut waiting, mut sending) = (visitors.into_iter(), FuturesUnordered::new());
         let mut fates = claims.fates;
         loop {
             while sending.len() < concurrency()
-                && let Some(events) = waiting.next()
+                && let Some((visitor, events)) = waiting.next()
             {
-                sending.push(self.deliver_in_turn(events, &attempt));
+                sending.push(self.deliver_in_turn(visitor, events, &attempt));
             }
             let Some(done) = sending.next().await else { break };
             for (event, fate) in done {
@@ -288,6 +288,9 @@ impl PlausibleSink {
     /// Frees at once what was not sent for want of time: one by one they would take what is left of it.
     async fn give_back(&self, attempt: &Attempt) {
         let keys = attempt.take_unsent();
+        if keys.is_empty() {
+            return;
+        }
         match timeout_at(attempt.until + LAST_MOMENT, self.ledger.release(&keys, attempt.owner)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!(%error, "claims of analytics events stay until their lease ends"),
@@ -297,12 +300,13 @@ impl PlausibleSink {
 
     async fn deliver_in_turn<'p, 'r>(
         &self,
+        visitor: u64,
         events: Vec<Event<'p, 'r>>,
         attempt: &Attempt,
     ) -> Vec<(Event<'p, 'r>, Fate)> {
         let mut done = Vec::with_capacity(events.len());
         for event in events {
-            let fate = self.deliver(&event, attempt).await;
+            let fate = self.deliver(&event, visitor, attempt).await;
             done.push((event, fate));
         }
         done
@@ -334,9 +338,9 @@ impl PlausibleSink {
     }
 
     /// Bursts by one visitor meet a lock at the server and are dropped, so they queue here.
-    fn stripe(&self, visit: &Visit<'_>) -> &Mutex<()> {
+    fn stripe(&self, visitor: u64) -> &Mutex<()> {
         static SPARE: Mutex<()> = Mutex::const_new(());
-        let index = usize::try_from(self.visitor(visit) % STRIPES as u64).unwrap_or_default();
+        let index = usize::try_from(visitor % STRIPES as u64).unwrap_or_default();
         self.visitors.get(index).unwrap_or(&SPARE)
     }
 
