@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::process::{Directory, Process};
-use crate::{aws, free_port, http_client, tools};
+use crate::{HeldOpen, aws, free_port, http_client, tools};
 
 const START_LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(100);
@@ -99,6 +99,14 @@ impl Minio {
         aws::s3(&self.endpoint)
     }
 
+    /// A way to it for clients that close their connections early, on which no audit entry gets lost.
+    ///
+    /// # Errors
+    /// When that has no port.
+    pub fn held_open(&self) -> Result<HeldOpen> {
+        HeldOpen::before(self.port)
+    }
+
     /// The server's process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
@@ -116,13 +124,12 @@ impl Minio {
     /// When it is not installed.
     pub fn mc_command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command: Command = tools::command(&tools::required("mc")?);
-        let authority = self.endpoint.trim_start_matches("http://");
         command
             .arg("--config-dir")
             .arg(self.path("mc"))
             .args(arguments)
             .env("HOME", self.directory.path())
-            .env("MC_HOST_local", format!("http://{}:{}@{authority}", aws::ACCESS_KEY, aws::SECRET_KEY))
+            .env("MC_HOST_local", mc_host(self.endpoint.trim_start_matches("http://")))
             .stdin(Stdio::null());
         Ok(command)
     }
@@ -139,6 +146,12 @@ impl Minio {
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
+}
+
+/// What `mc` takes in `MC_HOST_…` for a server at `authority`.
+#[must_use]
+pub fn mc_host(authority: &str) -> String {
+    format!("http://{}:{}@{authority}", aws::ACCESS_KEY, aws::SECRET_KEY)
 }
 
 fn spawn(directory: &Directory, environment: &[(String, String)], port: u16) -> Result<Process> {

@@ -1,6 +1,7 @@
 //! The support parts themselves: each starts, does its work and leaves nothing behind.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests, which fail by a panic")]
 
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -151,5 +152,26 @@ async fn minio_keeps_an_object() {
     if tools::tool("mc").is_some() {
         assert!(minio.mc(&["ls", "local/data"]).unwrap().contains("scene.tif"));
         assert!(minio.mc(&["ls", "local/nothing"]).is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_server_behind_a_held_open_way_does_not_see_its_client_go() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let way = e2e::HeldOpen::before(server.local_addr().unwrap().port()).unwrap();
+    let mut client = std::net::TcpStream::connect(way.authority()).unwrap();
+    let (mut connection, _) = server.accept().unwrap();
+    let mut heard = [0; 4];
+    client.write_all(b"ping").unwrap();
+    connection.read_exact(&mut heard).unwrap();
+    connection.write_all(b"pong").unwrap();
+    client.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"pong");
+    drop(client);
+    connection.set_read_timeout(Some(SECOND / 2)).unwrap();
+    let unread = connection.read(&mut heard).unwrap_err();
+    assert!(matches!(unread.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{unread}");
+    for _ in 0..3 {
+        connection.write_all(&[0; 65_536]).unwrap();
     }
 }

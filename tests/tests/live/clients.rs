@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use e2e::{Minio, aws, tools};
+use e2e::{aws, minio, tools};
 
 use crate::modes::{Modes, content, modes};
 use crate::reader::{BUCKET, Reader, now};
@@ -12,17 +12,17 @@ use crate::until;
 /// The length of what they download.
 const BYTES: usize = 100_003;
 
-/// A Python script of `clients/`, with the libraries that `scripts/tools.sh` installs, and told where `minio` is.
-pub(crate) fn script(minio: &Minio, name: &str) -> Command {
-    let mut command = python(minio);
+/// A Python script of `clients/`, with the libraries that `scripts/tools.sh` installs, and told where MinIO is.
+pub(crate) fn script(modes: &Modes, name: &str) -> Command {
+    let mut command = python(modes);
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/clients").join(name));
     command
 }
 
-fn python(minio: &Minio) -> Command {
+fn python(modes: &Modes) -> Command {
     let mut command = tools::command(&tools::python("clients").unwrap());
     command
-        .env("HOME", minio.path("home"))
+        .env("HOME", modes.minio.path("home"))
         .env("PYTHONUTF8", "1")
         // The AWS SDK lists features in its User-Agent in an order that this decides: anew in each process, without it, so that two
         // runs would be two visitors.
@@ -31,7 +31,7 @@ fn python(minio: &Minio) -> Command {
         .env("AWS_SECRET_ACCESS_KEY", aws::SECRET_KEY)
         .env("AWS_DEFAULT_REGION", aws::REGION)
         .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env("ENDPOINT", minio.endpoint().trim_start_matches("http://"));
+        .env("ENDPOINT", modes.held_open.authority());
     command
 }
 
@@ -76,8 +76,8 @@ async fn aws_cli() {
     let key = object(modes, "austria").await;
     let file = modes.minio.path("aws-cli.parquet");
     for _ in 0..2 {
-        let mut command = python(&modes.minio);
-        command.args(["-m", "awscli", "--endpoint-url", modes.minio.endpoint(), "s3", "cp", "--no-progress"]);
+        let mut command = python(modes);
+        command.args(["-m", "awscli", "--endpoint-url", &modes.held_open.endpoint(), "s3", "cp", "--no-progress"]);
         run({
             command.arg(format!("s3://{BUCKET}/{key}")).arg(&file);
             command
@@ -92,7 +92,7 @@ async fn boto3() {
     needs_minio!();
     let modes = modes().await;
     let key = object(modes, "belgium").await;
-    let mut command = script(&modes.minio, "boto3_get.py");
+    let mut command = script(modes, "boto3_get.py");
     command.args([BUCKET, &key]);
     assert_eq!(run(command).trim(), (3 * BYTES).to_string());
     shown(modes, &key, "Python", "boto3").await;
@@ -105,7 +105,10 @@ async fn mc() {
     let key = object(modes, "croatia").await;
     let file = modes.minio.path("mc.parquet");
     for _ in 0..2 {
-        modes.minio.mc(&["cp", &format!("local/{BUCKET}/{key}"), &file.display().to_string()]).unwrap();
+        let mut command =
+            modes.minio.mc_command(&["cp", &format!("local/{BUCKET}/{key}"), &file.display().to_string()]).unwrap();
+        command.env("MC_HOST_local", minio::mc_host(modes.held_open.authority()));
+        run(command);
     }
     assert_eq!(std::fs::read(file).unwrap(), content(BYTES));
     shown(modes, &key, "CLI", "mc").await;
@@ -117,22 +120,15 @@ async fn curl() {
     needs_minio!();
     let modes = modes().await;
     let key = object(modes, "denmark").await;
-    let mut reader = Reader::of(&modes.minio);
+    let mut reader = Reader::at(&modes.held_open.endpoint());
     let url = reader.link(&key, "by curl").await;
     let began = now();
-    let mut command = tools::command(&tools::required("curl").unwrap());
-    command.args(["--silent", "--show-error", "--fail", "--write-out", "%{size_download} "]);
-    for range in ["0-", "0-", "5-1004"] {
-        command.args(["--output", "/dev/null", "--range", range, &url, "--next", "--silent", "--fail"]);
-        command.args(["--write-out", "%{size_download} "]);
-    }
-    // The connection closes after this, and not after the last download.
-    command.args(["--output", "/dev/null", &format!("{}/minio/health/live", modes.minio.endpoint())]);
-    let output = run(command);
-    let sizes: Vec<usize> = output.split_whitespace().map(|size| size.parse().unwrap()).collect();
-    assert_eq!(sizes, [BYTES, BYTES, 1000, 0]);
-    for size in &sizes[..3] {
-        reader.count("by curl", *size, began.clone());
+    for (range, bytes) in [("0-", BYTES), ("0-", BYTES), ("5-1004", 1000)] {
+        let mut command = tools::command(&tools::required("curl").unwrap());
+        command.args(["--silent", "--show-error", "--fail", "--write-out", "%{size_download}"]);
+        command.args(["--output", "/dev/null", "--range", range, &url]);
+        assert_eq!(run(command), bytes.to_string());
+        reader.count("by curl", bytes, began.clone());
     }
     modes.bill(&reader).await;
     shown(modes, &key, "Other", "curl").await;
@@ -143,7 +139,7 @@ async fn minio_py() {
     needs_minio!();
     let modes = modes().await;
     let key = object(modes, "estonia").await;
-    let mut command = script(&modes.minio, "minio_py.py");
+    let mut command = script(modes, "minio_py.py");
     command.args(["get", BUCKET, &key]);
     assert_eq!(run(command).trim(), (3 * BYTES).to_string());
     shown(modes, &key, "Bundle download", "minio-py").await;
@@ -155,11 +151,11 @@ async fn duckdb() {
     needs_minio!();
     let modes = modes().await;
     let key = object(modes, "finland").await;
-    let mut reader = Reader::of(&modes.minio);
+    let mut reader = Reader::at(&modes.held_open.endpoint());
     let item = format!("by duckdb for {}", reader.user);
     let url = reader.link(&key, &item).await;
     let began = now();
-    let mut command = script(&modes.minio, "duckdb_read.py");
+    let mut command = script(modes, "duckdb_read.py");
     command.args([&format!("s3://{BUCKET}/{key}"), &url]);
     assert_eq!(run(command).trim(), format!("{BYTES} {BYTES}"));
     // What it asked for is not in our hands: MinIO says it.

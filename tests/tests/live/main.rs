@@ -5,7 +5,8 @@
 //!
 //! The tests download over connections that stay open, because MinIO itself loses entries otherwise: it hands an entry to
 //! its queue with the request's own context, and where the client has closed the connection by then, chance decides which of the two
-//! wins (`Send` in its `internal/logger/target/http`). See [`aborted`].
+//! wins (`Send` in its `internal/logger/target/http`). Programs, which may end with their last byte, go by [`e2e::HeldOpen`]. See
+//! [`aborted`].
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

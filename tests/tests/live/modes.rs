@@ -1,6 +1,6 @@
 //! One server and its four ways to send, each to a receiver of its own. What its readers download must be in each of the four databases.
 
-use e2e::{Minio, Redis, aws};
+use e2e::{HeldOpen, Minio, Redis, aws};
 use tokio::sync::OnceCell;
 
 use crate::ear::Ear;
@@ -18,6 +18,8 @@ pub(crate) const PUBLIC: &str = "public";
 #[derive(Debug)]
 pub(crate) struct Modes {
     pub(crate) minio: Minio,
+    /// The way to it for programs, which may end with their last download.
+    pub(crate) held_open: HeldOpen,
     pub(crate) ear: Ear,
     pub(crate) sites: [Site; 4],
     _redis: Redis,
@@ -50,7 +52,8 @@ async fn start() -> Modes {
         aws::put_object(&s3, bucket, SCENE, content(SCENE_BYTES)).await.unwrap();
     }
     minio.mc(&["anonymous", "set", "download", &format!("local/{PUBLIC}")]).unwrap();
-    Modes { minio, ear, sites, _redis: redis }
+    let held_open = minio.held_open().unwrap();
+    Modes { minio, held_open, ear, sites, _redis: redis }
 }
 
 impl Modes {

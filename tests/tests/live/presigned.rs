@@ -116,7 +116,7 @@ async fn urls_made_by_minio_py() {
     let mut reader = Reader::of(&modes.minio);
     let key = "py/a +%é.tif";
     aws::put_object(reader.s3(), BUCKET, key, content(4321)).await.unwrap();
-    let mut command = script(&modes.minio, "minio_py.py");
+    let mut command = script(modes, "minio_py.py");
     command.args(["presign", BUCKET, key, &reader.user, &reader.collection]).args(["whole +%é", "part"]);
     let urls: Vec<String> = serde_json::from_str(&clients::run(command)).unwrap();
     assert_eq!(reader.read(&urls[0], "whole +%é").await, content(4321));

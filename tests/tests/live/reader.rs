@@ -6,7 +6,7 @@ use std::sync::{LazyLock, Mutex};
 use audit_core::clock::Clock;
 use bytes::Bytes;
 use e2e::presign::Link;
-use e2e::{Minio, http_client};
+use e2e::{Minio, aws, http_client};
 use uuid::Uuid;
 
 use crate::LIMIT;
@@ -42,13 +42,18 @@ struct Download {
 
 impl Reader {
     pub(crate) fn of(minio: &Minio) -> Self {
+        Self::at(minio.endpoint())
+    }
+
+    /// One whose links lead to `endpoint`.
+    pub(crate) fn at(endpoint: &str) -> Self {
         let user = Uuid::new_v4().to_string();
         READERS.lock().unwrap().push(user.clone());
         Self {
             user,
             collection: Uuid::new_v4().to_string(),
             http: http_client::client(LIMIT).unwrap(),
-            s3: minio.s3(),
+            s3: aws::s3(endpoint),
             downloads: Vec::new(),
         }
     }
