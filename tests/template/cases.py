@@ -21,7 +21,8 @@ CASES = {
     "everything, own keys": {
         "LogBucketName": "metering-logs",
         "CreateLogBucket": "true",
-        "LogFileDays": 400,
+        "LogFileDays": "400",
+        "LedgerTtl": "400d",
         "LogKmsKeyArn": f"arn:aws:kms:{ACCOUNT}:key/0d8e2f8a-1f7d-4a64-9b6c-5b1a1c3f2e10",
         "SecretsKmsKeyArn": f"arn:aws:kms:{ACCOUNT}:key/7a1b9c55-2e4d-4f0a-8d7e-3c2b1a0f9e88",
         "TrailDataArns": "arn:aws:s3:::scenes/,arn:aws:s3:::maps/public/",

@@ -22,6 +22,8 @@ PSEUDO = {
     "AWS::StackName": "metering",
     "AWS::URLSuffix": "amazonaws.com",
 }
+# What is not documented of rules: how a list that is not given comes, and whether something holds for each member of none.
+READINGS = [(members, of_none) for members in ([""], []) for of_none in (True, False)]
 NO_VALUE = object()
 
 # It would say that it publishes no metrics of itself.
@@ -52,10 +54,11 @@ def transformed():
 
 
 class Stack:
-    """The stack that given parameters make."""
+    """The stack that given parameters make, by one of the readings of rules."""
 
-    def __init__(self, template, given):
+    def __init__(self, template, given, reading=READINGS[0]):
         self.template = copy.deepcopy(template)
+        self.members_not_given, self.holds_for_none = reading
         unknown = set(given) - set(template["Parameters"])
         if unknown:
             raise KeyError(f"no such parameter: {unknown}")
@@ -106,9 +109,9 @@ class Stack:
         if function == "Fn::Equals":
             left, right = (self.resolve(argument) for argument in arguments)
             return str(left) == str(right)
-        if function == "Fn::EachMemberEquals":
-            members, value = (self.resolve(argument) for argument in arguments)
-            return all(member == value for member in members)
+        if function == "Fn::EachMemberIn":
+            members, values = (self.resolve(argument) for argument in arguments)
+            return set(members) <= set(values) if members else self.holds_for_none
         if function == "Fn::Not":
             return not self.truth(arguments[0])
         if function == "Fn::And":
@@ -145,8 +148,9 @@ class Stack:
             return PSEUDO[name]
         if name in self.parameters:
             value = self.parameters[name]
-            is_list = self.template["Parameters"][name]["Type"] == "CommaDelimitedList"
-            return value.split(",") if is_list else value
+            if self.template["Parameters"][name]["Type"] == "CommaDelimitedList":
+                return value.split(",") if value else list(self.members_not_given)
+            return value
         self.references.add(name)
         return "${" + name + "}"
 

@@ -33,5 +33,15 @@ class Stacks(unittest.TestCase):
         cls.stacks = {name: render.Stack(cls.template, given) for name, given in CASES.items()}
 
 
+def metrics_shown(widget):
+    """(namespace, name, dimension, value) of each metric of a widget that is no expression."""
+    before = None
+    for metric in widget["properties"].get("metrics", []):
+        if isinstance(metric[0], str):
+            # A dot repeats what the metric before has there.
+            before = [old if new == "." else new for old, new in zip(before or metric[:4], metric[:4])]
+            yield tuple(before)
+
+
 def listed(value):
     return value if isinstance(value, list) else [value]

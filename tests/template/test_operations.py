@@ -6,8 +6,8 @@ import re
 import tomlkit
 
 import render
-from cases import METERING
-from stacks import FUNCTIONS, METRICS, Stacks, for_each_stack
+from cases import CASES, METERING
+from stacks import FUNCTIONS, METRICS, Stacks, for_each_stack, metrics_shown
 
 AWS_METRICS = {
     "AWS/Lambda": {"Invocations", "Errors", "Throttles", "Duration", "Url4xxCount", "Url5xxCount"},
@@ -20,6 +20,8 @@ ALARMS = {
     "EntryDeadLetterAlarm",
     "LogAgeAlarm",
     "EntryAgeAlarm",
+    "LogRetryAlarm",
+    "EntryRetryAlarm",
     "NoLogsAlarm",
     "QuarantineAlarm",
     "HeldAlarm",
@@ -28,6 +30,8 @@ ALARMS = {
     "ThrottleAlarm",
     "ReceiverAlarm",
 }
+MINUTE = 60
+DAY = 24 * 60 * MINUTE
 
 
 class Operations(Stacks):
@@ -40,14 +44,16 @@ class Operations(Stacks):
         self.assertIsNotNone(resource, value)
         self.assertIn(resource.group(1), stack.of_type(kind))
 
+    def alarms_of(self, stack):
+        return ALARMS - {"NoLogsAlarm"} if str(stack.parameters["QuietHours"]) == "0" else ALARMS
+
     def test_the_code_names_its_metrics_where_this_looks(self):
         self.assertLessEqual({"records", "held", "upstream_seconds", "oldest_seconds", "objects_read"}, METRICS)
 
     @for_each_stack
     def test_alarms_look_at_metrics_that_exist(self, stack):
         alarms = stack.of_type("AWS::CloudWatch::Alarm")
-        quiet = str(stack.parameters["QuietHours"]) == "0"
-        self.assertEqual(set(alarms), ALARMS - {"NoLogsAlarm"} if quiet else ALARMS)
+        self.assertEqual(set(alarms), self.alarms_of(stack))
         for name, alarm in alarms.items():
             self.assertIn(alarm["TreatMissingData"], ["notBreaching", "breaching"], name)
             self.assertEqual(alarm["TreatMissingData"] == "breaching", name == "NoLogsAlarm", name)
@@ -65,6 +71,31 @@ class Operations(Stacks):
                     (dimension,) = metric["Dimensions"]
                     parts = (metric["Namespace"], metric["MetricName"], dimension["Name"], dimension["Value"])
                     self.is_metric_of(stack, *parts)
+
+    @for_each_stack
+    def test_what_fails_again_and_again_rings_and_goes_on_ringing(self, stack):
+        alarms = stack.of_type("AWS::CloudWatch::Alarm")
+        functions = stack.of_type("AWS::Lambda::Function")
+        sources = stack.of_type("AWS::Lambda::EventSourceMapping").values()
+        for kind, function in [("Log", "CloudTrailFunction"), ("Entry", "DelivererFunction")]:
+            (queue,) = [own["EventSourceArn"][2:-5] for own in sources if own["FunctionName"] == "${" + function + "}"]
+            # Not SQS's own age, which leaves out what was received three times.
+            alarm = alarms[f"{kind}RetryAlarm"]
+            self.assertEqual((alarm["Namespace"], alarm["MetricName"]), ("S3Audit", "oldest_seconds"))
+            self.assertEqual(alarm["Dimensions"], [{"Name": "function", "Value": "${" + function + "}"}])
+            # However young the other messages of the period are, and with a try of this one in each.
+            self.assertEqual((alarm["Statistic"], alarm["EvaluationPeriods"]), ("Maximum", 1))
+            apart = stack.resources[queue]["Properties"]["VisibilityTimeout"] + functions[function]["Timeout"]
+            self.assertGreaterEqual(alarm["Period"], apart + 20 * MINUTE, "polls, and other messages that come first")
+            # Without a run nothing fails, and the alarm is over.
+            self.assertEqual(alarm["TreatMissingData"], "notBreaching")
+            # SQS's own tells what nobody takes up: then no run tells anything.
+            idle = alarms[f"{kind}AgeAlarm"]
+            self.assertEqual((idle["Namespace"], idle["MetricName"]), ("AWS/SQS", "ApproximateAgeOfOldestMessage"))
+            self.assertEqual(idle["Dimensions"], [{"Name": "QueueName", "Value": "${" + queue + ".QueueName}"}])
+            for own in [alarm, idle]:
+                self.assertEqual(own["ComparisonOperator"], "GreaterThanThreshold")
+                self.assertEqual(own["Threshold"], stack.parameters["OldestMessageSeconds"])
 
     @for_each_stack
     def test_alarms_reach_the_topic_if_there_is_one(self, stack):
@@ -90,28 +121,26 @@ class Operations(Stacks):
         widgets = json.loads(dashboard["DashboardBody"])["widgets"]
         places = [(own["x"], own["y"]) for own in widgets]
         self.assertEqual(len(places), len(set(places)))
-        shown = set()
+        together = []
         for widget in widgets:
             self.assertLessEqual(widget["x"] + widget["width"], 24)
             own = widget["properties"]
             if widget["type"] == "alarm":
-                self.assertEqual({alarm[2:-5] for alarm in own["alarms"]}, ALARMS - {"NoLogsAlarm"})
+                self.assertEqual(sorted(alarm[2:-5] for alarm in own["alarms"]), sorted(self.alarms_of(stack)))
                 continue
             self.assertEqual(own["region"], render.PSEUDO["AWS::Region"])
-            before = None
             for metric in own["metrics"]:
                 if isinstance(metric[0], dict):
                     # In quotes, since a value without them finds every function whose name has these words in it.
                     search = r"^SEARCH\('\{S3Audit,function,reason\} function=\"\$\{(\w+)\}\"', 'Sum', 300\)$"
                     self.assertRegex(metric[0]["expression"], search)
                     self.assertIn(re.match(search, metric[0]["expression"]).group(1), FUNCTIONS)
-                    continue
-                # A dot repeats what the metric before has there.
-                parts = [old if new == "." else new for old, new in zip(before or metric[:4], metric[:4])]
+            for parts in metrics_shown(widget):
                 self.is_metric_of(stack, *parts)
-                shown.add(parts[1])
-                before = parts
-        self.assertEqual(METRICS - shown, set(), "metrics that nobody sees")
+            together.append({name for _, name, _, _ in metrics_shown(widget)})
+        self.assertEqual(METRICS - set().union(*together), set(), "metrics that nobody sees")
+        # What is taken up and fails is missing in SQS's age.
+        self.assertIn({"ApproximateAgeOfOldestMessage", "oldest_seconds"}, together)
 
     @for_each_stack
     def test_outputs_say_where_to_go(self, stack):
@@ -120,6 +149,7 @@ class Operations(Stacks):
         self.assertTrue(values["DashboardUrl"].endswith("#dashboards/dashboard/${Dashboard}"))
         urls = {name for name in values if name.endswith("QueueUrl")}
         self.assertEqual(urls, {"LogQueueUrl", "LogDeadLetterQueueUrl", "EntryQueueUrl", "EntryDeadLetterQueueUrl"})
+        self.assertEqual(values["LedgerTtl"], stack.parameters["LedgerTtl"])
         token = stack.parameters["WebhookAuthTokenArn"] or "${WebhookToken}"
         self.assertEqual(values["WebhookTokenArn"], token)
         variables = stack.resources["ReceiverFunction"]["Properties"]["Environment"]["Variables"]
@@ -163,6 +193,11 @@ class Parameters(Stacks):
             "AnonymousUserId": (["", "0b1f6c3e-3c45-4b5e-9d5c-2f1f6f0c7a11"], ["0b1f6c3e", "user"]),
             "UserIdParam": (["userId", "x-userId"], ["a b", "a=b", ""]),
             "PlausibleMaxAge": (["1h", "90", "30m"], ["0h", "1w", "h"]),
+            "LedgerTtl": (
+                ["30d", "90d", "400d", "36500d"],
+                ["29d", "9d", "030d", "1h", "720h", "2592000", "90", "90 days", "d", "", "100000d"],
+            ),
+            "LogFileDays": (["0", "30", "90", "400", "36500"], ["1", "7", "29", "030", "00", "-30", "30d", ""]),
             "AlarmEmail": (["", "a@b.example"], ["a", "a@b@c"]),
             "AlarmTopicArn": (["", "arn:aws:sns:eu-central-1:123456789012:a"], ["a"]),
         }
@@ -173,6 +208,23 @@ class Parameters(Stacks):
             for value in wrong:
                 self.assertNotRegex(value, pattern, name)
 
+    def test_what_may_still_be_tried_is_not_forgotten_and_its_file_is_there(self):
+        # All of a message's time, and all of it again after a redrive.
+        queues = self.stacks["everything, own keys"].of_type("AWS::SQS::Queue").values()
+        longest = 2 * max(own["MessageRetentionPeriod"] for own in queues)
+        for name, unit in [("LedgerTtl", "d"), ("LogFileDays", "")]:
+            own = self.template["Parameters"][name]
+            days = [days for days in range(1, 1000) if re.search(own["AllowedPattern"], f"{days}{unit}")]
+            self.assertEqual(days, list(range(30, 1000)), name)
+            self.assertGreaterEqual(days[0] * DAY, longest, name)
+            self.assertIn("30", own["ConstraintDescription"], name)
+
+    def test_log_files_are_removed_after_the_days_that_are_set_or_never(self):
+        for days, removed in [("0", []), ("30", ["30"])]:
+            stack = render.Stack(self.template, {**CASES["everything, own keys"], "LogFileDays": days})
+            rules = stack.resources["LogBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+            self.assertEqual([own["ExpirationInDays"] for own in rules if "ExpirationInDays" in own], removed)
+
     def test_rules_ask_for_what_belongs_together(self):
         bucket = {"LogBucketName": "logs"}
         metering = {**bucket, **METERING, "ClientSecret": "a-secret-of-the-test"}
@@ -180,7 +232,10 @@ class Parameters(Stacks):
         trail = {**metering, "TrailDataArns": "arn:aws:s3:::scenes/,arn:aws:s3:::maps/"}
         prefix = {"LogKeyPrefix": "org/AWSLogs/"}
         for given in [metering, analytics, {**metering, **analytics}, trail, {**metering, **prefix}]:
-            self.assertEqual(render.Stack(self.template, given).refusals, [], given)
+            for reading in render.READINGS:
+                stack = render.Stack(self.template, given, reading)
+                self.assertEqual(stack.refusals, [], (given, reading))
+                self.assertEqual("Trail" in stack.resources, given is trail, (given, reading))
 
         def without(given, name):
             return {own: value for own, value in given.items() if own != name}
@@ -195,8 +250,9 @@ class Parameters(Stacks):
             ({**trail, "LogKeyPrefix": ""}, "LogKeyPrefix=AWSLogs/"),
         ]
         for given, named in incomplete:
-            (refusal,) = render.Stack(self.template, given).refusals
-            self.assertIn(named, refusal)
+            for reading in render.READINGS:
+                (refusal,) = render.Stack(self.template, given, reading).refusals
+                self.assertIn(named, refusal)
 
     @for_each_stack
     def test_the_cases_are_such_as_can_be_deployed(self, stack):

@@ -234,11 +234,14 @@ class Template(Stacks):
             self.assertEqual(set(bucket["PublicAccessBlockConfiguration"].values()), {True}, name)
             (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
             self.assertIn(rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"], ["AES256", "aws:kms"], name)
-            self.assertEqual(stack.resources[name]["DeletionPolicy"], "Retain", name)
             policies = stack.of_type("AWS::S3::BucketPolicy").values()
             (policy,) = [own for own in policies if own["Bucket"] == "${" + name + "}"]
             sids = [own["Sid"] for own in policy["PolicyDocument"]["Statement"]]
             self.assertIn("TlsOnly", sids, name)
+            # A bucket that is kept stays as private, and open to its trail.
+            for kept in [name, name + "Policy"]:
+                own = stack.resources[kept]
+                self.assertEqual((own["DeletionPolicy"], own["UpdateReplacePolicy"]), ("Retain", "Retain"), kept)
         expiring = stack.resources["QuarantineBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
         self.assertEqual([rule["Prefix"] for rule in expiring if "ExpirationInDays" in rule], ["quarantine/"])
         table = stack.resources["LedgerTable"]
