@@ -64,7 +64,10 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
 
     pub(super) async fn go(mut self) -> Report {
         let all = self.distinct();
-        if !all.members.is_empty()
+        if !all.members.is_empty() && !self.has_time_for(&all) {
+            // Claims would only have to be freed again.
+            self.stop(NO_TIME);
+        } else if !all.members.is_empty()
             && let Some(claimed) = self.claim(all).await
         {
             let settings = &self.delivery.settings;
@@ -139,6 +142,7 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
         };
         let part = match part.owner {
             Some(_) => Some(part),
+            None if !self.has_time_for(&part) => return self.stop_before(part, NO_TIME),
             None => self.claim(part).await,
         };
         let Some(part) = part else { return };
@@ -157,7 +161,7 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
             }
             Err(_) => return self.stop_before(part, NO_TIME),
         };
-        if Instant::now() + delivery.settings.headroom > self.until {
+        if !self.has_time_for(&part) {
             return self.stop_before(part, NO_TIME);
         }
         let sent_at = Instant::now();
@@ -171,6 +175,14 @@ impl<'a, U: Upstream, K: Keep> Run<'a, U, K> {
         delivery.latency.record(took);
         delivery.recent.record(took, records.len());
         self.answer(part, batch, &pass, posted).await;
+    }
+
+    /// Whether a request for `part` may be begun: its answer, what the ledger is told of it before and after, and freeing what else is
+    /// claimed must fit into the time left.
+    fn has_time_for(&self, part: &Part) -> bool {
+        let claimed = self.work.iter().filter(|other| other.owner.is_some()).map(|other| other.members.len());
+        let changes = 2 * part.members.len() + claimed.sum::<usize>();
+        Instant::now() + self.delivery.settings.headroom + self.delivery.ledger.time_for(changes) <= self.until
     }
 
     /// Asks whether what blocked is mended, and sends nothing by it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
+use std::time::Instant;
 
 use audit_core::clock::Clock;
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use e2e::presign::Link;
 use e2e::{Minio, aws, http_client};
 use uuid::Uuid;
 
-use crate::LIMIT;
+use crate::{LIMIT, POLL};
 
 /// Where everything is, but for what everybody may read.
 pub(crate) const BUCKET: &str = "data";
@@ -142,12 +143,20 @@ impl Reader {
 
 /// Downloads `url`, which must answer with what was asked for.
 pub(crate) async fn get(http: &reqwest::Client, url: &str, range: Option<&str>) -> Bytes {
-    let request = http.get(url);
-    let request = match range {
-        Some(range) => request.header("range", format!("bytes={range}")),
-        None => request,
+    let start = Instant::now();
+    let answer = loop {
+        let request = http.get(url);
+        let request = match range {
+            Some(range) => request.header("range", format!("bytes={range}")),
+            None => request,
+        };
+        let answer = request.send().await.unwrap();
+        // A server that has just started, or is busy, refuses now and then: that is told to the webhooks, and not billed.
+        if answer.status().as_u16() != 503 || start.elapsed() > LIMIT {
+            break answer;
+        }
+        tokio::time::sleep(POLL).await;
     };
-    let answer = request.send().await.unwrap();
     assert_eq!(answer.status().as_u16(), if range.is_some() { 206 } else { 200 }, "{range:?}");
     answer.bytes().await.unwrap()
 }

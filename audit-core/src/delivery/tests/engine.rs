@@ -73,6 +73,18 @@ async fn nothing_to_deliver_makes_no_request() {
     assert!(scene.posts().is_empty());
 }
 
+/// Not even the ledger is asked: at the end of an invocation that may take longer than there is.
+#[tokio::test(start_paused = true)]
+async fn what_there_is_no_time_for_stays_pending_unasked() {
+    let scene = Scene::new(Settings::default(), |_| Act::Work);
+    let given = downloads(3);
+    assert_eq!(scene.deliver(&given, 60).await.outcomes, [Delivered; 3]);
+    let report = scene.deliver(&given, 9).await;
+    assert_eq!(report.outcomes, [Pending; 3]);
+    assert_eq!(report.trouble.as_deref(), Some("no time left for another request"));
+    assert_eq!(scene.deliver(&given, 11).await.outcomes, [Duplicate; 3]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn transient_trouble_is_waited_out() {
     let acts = vec![Act::Say(transient(), None), Act::Say(transient(), Some(503)), Act::Say(transient(), Some(500))];
