@@ -3,24 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit_core::causes::cause;
 use audit_core::pipeline::receiver::Receiver;
 use audit_core::tally::Tally;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Router, middleware};
 use http::{HeaderValue, StatusCode, header};
-use http_body_util::LengthLimitError;
 use serde_json::json;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
+use crate::bodies::Bodies;
 use crate::metrics::{CONTENT_TYPE, Metrics};
 use crate::token::Door;
 
-/// How long a body may take to arrive: a sender that stops half-way must not keep its connection for ever.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long entries may take to be durable where no invocation sets an end.
 const TAKE_TIMEOUT: Duration = Duration::from_secs(25);
 
@@ -36,7 +33,7 @@ pub(crate) struct Taken(pub(crate) Tally);
 pub(crate) struct App {
     pub(crate) door: Door,
     pub(crate) receiver: Receiver,
-    pub(crate) max_body_bytes: usize,
+    pub(crate) bodies: Bodies,
     pub(crate) metrics: Option<Metrics>,
 }
 
@@ -81,18 +78,9 @@ async fn process(State(app): State<Arc<App>>, request: Request) -> Response {
         return refusal(status, expected);
     }
     let until = request.extensions().get::<Until>().map_or_else(|| Instant::now() + TAKE_TIMEOUT, |until| until.0);
-    let body = match timeout(BODY_TIMEOUT, to_bytes(request.into_body(), app.max_body_bytes)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) if is_too_large(&error) => {
-            // MinIO sends such a body again for ever, and nothing behind it.
-            tracing::error!(max_body_bytes = app.max_body_bytes, "refused: a body over MAX_BODY_BYTES");
-            return refusal(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body over MAX_BODY_BYTES: raise it for what is queued already, or lower the sender's batch_size for what comes",
-            );
-        }
-        Ok(Err(_)) => return refusal(StatusCode::BAD_REQUEST, "the body broke off"),
-        Err(_) => return refusal(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
+    let (body, _room) = match app.bodies.read(request).await {
+        Ok(read) => read,
+        Err((status, reason)) => return refusal(status, reason),
     };
     match app.receiver.take(body, until).await {
         Ok(tally) => {
@@ -105,10 +93,6 @@ async fn process(State(app): State<Arc<App>>, request: Request) -> Response {
             refusal(StatusCode::SERVICE_UNAVAILABLE, "not durable: send again")
         }
     }
-}
-
-fn is_too_large(error: &axum::Error) -> bool {
-    cause::<LengthLimitError>(error).is_some()
 }
 
 fn answer(status: StatusCode, body: &serde_json::Value) -> Response {

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 
 use crate::app::{App, Until, router};
+use crate::bodies::Bodies;
 use crate::function_url;
 use crate::token::Door;
 
@@ -41,6 +42,11 @@ struct Function {
 
 impl Function {
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
+        // Neither the runtime nor AWS writes the error of an invocation into the log.
+        self.invoke(event).await.inspect_err(|error| tracing::error!(%error, "cannot run"))
+    }
+
+    async fn invoke(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
         let (until, time_limit) = deadline(&self.clock, event.context.deadline(), &self.config)?;
         let mut payload = event.payload;
         if function_url::is_request(&payload) {
@@ -76,7 +82,7 @@ impl Function {
             let app = App {
                 door: Door::open(&self.config).await?,
                 receiver: Receiver::new(pipeline, durable),
-                max_body_bytes: self.config.receiver.max_body_bytes,
+                bodies: Bodies::of(self.config.receiver.max_body_bytes),
                 metrics: None,
             };
             Ok(router(Arc::new(app)))

@@ -1,6 +1,7 @@
 //! MinIO's audit webhook → metering records: a Lambda function behind a function URL, or a server beside MinIO.
 
 mod app;
+mod bodies;
 mod function_url;
 mod lambda;
 mod listener;

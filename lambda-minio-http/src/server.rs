@@ -19,12 +19,16 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::app::{App, router};
+use crate::bodies::Bodies;
 use crate::listener::{self, Limits};
 use crate::metrics::Metrics;
 use crate::token::Door;
 
-/// How long requests and the batch under way may take to end. What is not done by then is spooled, or will be held.
-const GRACE: Duration = Duration::from_secs(9);
+/// How long requests and the batch under way may take to end: longer than an answer that a request is begun for, and well below the 25 s
+/// after which a stop is promised. What is not done by then is spooled, or will be held.
+const GRACE: Duration = Duration::from_secs(16);
+/// How long what waits for the system, such as the name of a server, may keep the program after that.
+const LAST: Duration = Duration::from_secs(2);
 
 /// Runs the server until SIGTERM or Ctrl-C.
 pub(crate) fn main() -> anyhow::Result<()> {
@@ -39,7 +43,10 @@ pub(crate) fn main() -> anyhow::Result<()> {
     }
     logging::start(&Environment)?;
     let config = Config::read(&Environment, Program::Receiver)?;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(LAST);
+    ended
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
@@ -53,7 +60,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let app = App {
         door,
         receiver: Receiver::new(Arc::clone(&pipeline), Durable::Spool(Arc::clone(&standalone))),
-        max_body_bytes: config.receiver.max_body_bytes,
+        bodies: Bodies::of(config.receiver.max_body_bytes),
         metrics: Some(Metrics::new(Arc::clone(&standalone))),
     };
     let mut stop_signals = StopSignals::listen()?;

@@ -35,7 +35,7 @@ pub(super) async fn run(args: &Args, work: &Work, plan: &Plan) -> Result<()> {
     }
     writeln!(out, "skipped    {skipped} objects without logs (digests, Insights, folders, empty)")?;
     if *foreign > 0 {
-        writeln!(out, "others     {foreign} folders of other services, left alone")?;
+        writeln!(out, "others     {foreign} folders without logs of CloudTrail, left alone")?;
     }
     if *archived > 0 {
         writeln!(out, "archived   {archived} of the files are in S3 Glacier: restore them first, or they fail")?;

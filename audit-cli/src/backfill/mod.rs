@@ -93,7 +93,7 @@ struct Ended {
     tally: Tally,
     /// Files passed over, as an earlier run finished them.
     before: u64,
-    /// Folders of other services.
+    /// Folders of other services, or of none.
     foreign: u64,
     /// Files that are not finished.
     left: u64,
@@ -124,7 +124,7 @@ impl Ended {
             writeln!(err, "s3audit: {} files were finished by an earlier run", self.before)?;
         }
         if self.foreign > 0 {
-            writeln!(err, "s3audit: {} folders of other services were left alone", self.foreign)?;
+            writeln!(err, "s3audit: {} folders without logs of CloudTrail were left alone", self.foreign)?;
         }
         if self.left > 0 {
             writeln!(err, "s3audit: {} files are not finished; the same command goes on with them", self.left)?;

@@ -34,7 +34,7 @@ pub(super) struct Survey {
     pub(super) skipped: u64,
     /// Files that are finished already.
     pub(super) before: u64,
-    /// Folders of other services.
+    /// Folders of other services, or of none.
     pub(super) foreign: u64,
     /// Files to be restored before they can be read, among those to be taken.
     pub(super) archived: u64,

@@ -3,6 +3,7 @@
 use std::io;
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 /// Why the spool did not do what it was asked to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +57,8 @@ impl SpoolError {
 impl From<rusqlite::Error> for SpoolError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error() {
-            Some(code) if code.code == ErrorCode::DiskFull => Self::Full,
+            // The index of the journal is a file too, made longer when the database is opened.
+            Some(code) if code.code == ErrorCode::DiskFull || code.extended_code == SQLITE_IOERR_SHMSIZE => Self::Full,
             Some(code) => Self::Failed(code.to_string()),
             None => Self::Failed(error.to_string()),
         }

@@ -101,9 +101,13 @@ impl Spool {
         Self::start(Directory::beside(dir)?, None, clock)
     }
 
-    fn start(directory: Directory, reserve: Option<Reserve>, clock: Clock) -> Result<Self, SpoolError> {
+    fn start(directory: Directory, mut reserve: Option<Reserve>, clock: Clock) -> Result<Self, SpoolError> {
         let path = directory.database();
-        let db = schema::open(&path)?;
+        let db = match schema::open(&path) {
+            // What waits must be able to leave a full disk after a restart too.
+            Err(SpoolError::Full) if reserve.as_mut().is_some_and(Reserve::give) => schema::open(&path)?,
+            opened => opened?,
+        };
         let owner = if reserve.is_some() { schema::owner(&db)? } else { Owner(uuid::Uuid::new_v4()) };
         let counters = Arc::new(Counters::count(&db)?);
         let reader = Arc::new(Mutex::new(schema::open_reader(&path)?));

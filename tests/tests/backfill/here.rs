@@ -12,7 +12,7 @@ use super::Past;
 #[tokio::test]
 async fn only_logs_of_the_days_are_taken_and_all_else_is_counted_or_left_alone() {
     let past = Past::new().await;
-    let gets = Get::many(1..=9);
+    let gets = Get::many(1..=10);
     past.log("2026/02/28", "before", &gets[..1]).await;
     past.log("2026/03/01", "first", &gets[1..3]).await;
     past.log("2026/03/31", "last", &gets[3..5]).await;
@@ -20,6 +20,8 @@ async fn only_logs_of_the_days_are_taken_and_all_else_is_counted_or_left_alone()
     past.log("2025/03/10", "a-year-before", &gets[6..7]).await;
     let organisation = "AWSLogs/o-a1b2c3d4e5/444455556666/CloudTrail/us-east-1/2026/03/10/x.json.gz";
     past.put(organisation, e2e::fixture::log_of(&gets[7..9]).unwrap()).await;
+    let prefixed = "team/AWSLogs/111122223333/CloudTrail/eu-central-1/2026/03/10/y.json.gz";
+    past.put(prefixed, e2e::fixture::log_of(&gets[9..]).unwrap()).await;
     past.put("AWSLogs/111122223333/CloudTrail/", "").await;
     past.put("AWSLogs/111122223333/CloudTrail-Digest/eu-central-1/2026/03/10/d.json.gz", "digest").await;
     past.put("AWSLogs/111122223333/CloudTrail-Digest/eu-central-1/2026/04/10/d.json.gz", "digest").await;
@@ -30,10 +32,10 @@ async fn only_logs_of_the_days_are_taken_and_all_else_is_counted_or_left_alone()
     let told = past.backfill(&[], &[]).await;
     assert_eq!(told.status, 0, "{}", told.stderr);
     let tally = told.tally();
-    assert_eq!(tally["objects"], json!({"read": 3, "skipped": 3, "failed": 0}), "{}", told.stderr);
-    assert_eq!((&tally["delivered"], &tally["records"]), (&json!(6), &json!(6)));
-    assert!(told.stderr.contains("1 folders of other services"), "{}", told.stderr);
-    let expected = gets[1..5].iter().chain(&gets[7..9]);
+    assert_eq!(tally["objects"], json!({"read": 4, "skipped": 3, "failed": 0}), "{}", told.stderr);
+    assert_eq!((&tally["delivered"], &tally["records"]), (&json!(7), &json!(7)));
+    assert!(told.stderr.contains("2 folders without logs of CloudTrail"), "{}", told.stderr);
+    let expected = gets[1..5].iter().chain(&gets[7..]);
     past.metering.has_exactly(expected).await.unwrap();
 
     // One day of one account, by its folder.

@@ -214,6 +214,9 @@ async fn a_full_disk_refuses_entries_and_loses_none() {
     }
     let waiting = world.metrics().await.unwrap()["spool_entries"];
     assert!(waiting > 0, "nothing was taken before the disk was full");
+    // It starts on the full disk, too.
+    assert!(world.process().terminate(Duration::from_secs(25)).await.unwrap().success());
+    world.start().await;
     // What waits can leave while there is still no room for more.
     world.upstreams.restart().await.unwrap();
     while world.metrics().await.unwrap()["delivered_total"] < waiting / 2 {

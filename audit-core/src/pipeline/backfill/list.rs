@@ -31,7 +31,7 @@ pub enum Met {
     Log(Listed),
     /// An object of one of the days that holds no logs.
     Skipped(Skipped),
-    /// A folder with another service's logs, which is left alone.
+    /// A folder with another service's logs, or with none, which is left alone.
     Foreign(String),
 }
 
@@ -54,6 +54,8 @@ pub struct Lister {
     days: Days,
     places: Vec<Place>,
     started: bool,
+    /// CloudTrail's folders are right below the start, so that others beside them are opened only where there are such folders too.
+    root_below: bool,
     ready: VecDeque<Met>,
     requests: u64,
 }
@@ -87,6 +89,7 @@ impl Lister {
             days,
             places: Vec::new(),
             started: false,
+            root_below: false,
             ready: VecDeque::new(),
             requests: 0,
         }
@@ -125,12 +128,17 @@ impl Lister {
             Folder::Day | Folder::OtherDays | Folder::Foreign => return Ok(Place::new(self.start.clone(), false)),
             Folder::Unknown => {}
         }
-        let below = Place::new(format!("{}{ROOT}/", self.start), true);
-        let request = self.s3.list_objects_v2().bucket(&self.bucket).prefix(&below.prefix).max_keys(1);
+        self.root_below = self.root_in(&self.start.clone()).await?.is_some();
+        Ok(Place::new(self.start.clone(), self.root_below))
+    }
+
+    /// CloudTrail's folder in `prefix`, if it is there.
+    async fn root_in(&mut self, prefix: &str) -> Result<Option<String>, ListError> {
+        let root = format!("{prefix}{ROOT}/");
+        let request = self.s3.list_objects_v2().bucket(&self.bucket).prefix(&root).max_keys(1);
         self.requests += 1;
-        let answer = request.send().await.map_err(|error| self.error(&below.prefix, &error))?;
-        let is_there = !answer.contents().is_empty();
-        Ok(if is_there { below } else { Place::new(self.start.clone(), false) })
+        let answer = request.send().await.map_err(|error| self.error(&root, &error))?;
+        Ok((!answer.contents().is_empty()).then_some(root))
     }
 
     async fn page(&mut self, place: Place) -> Result<(), ListError> {
@@ -140,7 +148,7 @@ impl Lister {
         self.requests += 1;
         let answer = request.send().await.map_err(|error| self.error(&place.prefix, &error))?;
         for folder in answer.common_prefixes.unwrap_or_default().into_iter().rev().filter_map(|own| own.prefix) {
-            self.meet_folder(folder);
+            self.meet_folder(folder).await?;
         }
         let objects = answer.contents.unwrap_or_default();
         let days = self.days;
@@ -152,13 +160,23 @@ impl Lister {
         Ok(())
     }
 
-    fn meet_folder(&mut self, prefix: String) {
+    async fn meet_folder(&mut self, prefix: String) -> Result<(), ListError> {
         match folder(&prefix, self.days) {
             Folder::Above => self.places.push(Place::new(prefix, true)),
+            // Of a trail with a prefix of its own, or nothing of CloudTrail's.
+            Folder::Unknown
+                if self.root_below && prefix.matches('/').count() == self.start.matches('/').count() + 1 =>
+            {
+                match self.root_in(&prefix).await? {
+                    Some(root) => self.places.push(Place::new(root, true)),
+                    None => self.ready.push_back(Met::Foreign(prefix)),
+                }
+            }
             Folder::Day | Folder::Unknown => self.places.push(Place::new(prefix, false)),
             Folder::OtherDays => {}
             Folder::Foreign => self.ready.push_back(Met::Foreign(prefix)),
         }
+        Ok(())
     }
 
     fn error(&self, prefix: &str, error: &SdkError<ListObjectsV2Error>) -> ListError {
