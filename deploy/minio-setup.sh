@@ -7,7 +7,8 @@
 # MINIO_ENDPOINT          MinIO's S3 endpoint, such as http://minio:9000
 # MINIO_ROOT_USER         keys of an administrator; each, and the token, may be in a file named by the same variable with _FILE
 # MINIO_ROOT_PASSWORD
-# RECEIVER_URL            the receiver as MinIO and this script reach it, such as http://receiver:8092
+# RECEIVER_URL            the receiver as MinIO and this script reach it, such as http://receiver:8092; with or without the path
+#                         /auditlogs/processor, but of no other path
 # WEBHOOK_AUTH_TOKEN      the receiver's token
 # WEBHOOK_ID              name of the webhook targets (metering)
 # QUEUE_DIR               directory on MinIO's servers for entries the receiver has not taken (none: they are in memory)
@@ -64,8 +65,17 @@ until_ok() {
     done
 }
 
-# The words of mc's own error on one line, without the values it was given.
-mc_says() { sed -n 's/.*<ERROR> //p' "$work/error" | tr '\n' ' ' | sed "s/auth_token=[^ ]*/auth_token=…/g; s/Bearer [^ ']*/…/g"; }
+# The words of mc's own error on one line, without the values it was given: of a refused setting it repeats them all, the token too.
+mc_says() {
+    said="$(sed -n 's/.*<ERROR> //p' "$work/error" | tr '\n' ' ' | sed "s/Unable to set '.*' to server/The setting is refused/")"
+    while :; do
+        case "$said" in
+        *"$token"*) said="${said%%"$token"*}${said#*"$token"}" ;;
+        *) break ;;
+        esac
+    done
+    printf '%s' "$said"
+}
 
 run_mc() { mc --config-dir "$work/mc" --no-color "$@" 2>"$work/error"; }
 
@@ -82,6 +92,7 @@ password="$(setting MINIO_ROOT_PASSWORD)"
 token="$(setting WEBHOOK_AUTH_TOKEN)"
 endpoint="${endpoint%/}"
 receiver="${receiver%/}"
+receiver="${receiver%/auditlogs/processor}"
 entries="$receiver/auditlogs/processor"
 # MinIO sends for its audit webhook what is configured, verbatim: the scheme is part of it.
 case "$token" in
@@ -201,11 +212,22 @@ download() {
 }
 
 # 3. The audit target: in force at once.
-set -- "endpoint=$entries" "batch_size=$batch_size" "http_timeout=$http_timeout"
-if [ -n "$queue_dir" ]; then
-    set -- "$@" "queue_dir=$queue_dir"
-else
+# The target without an id is shown with all keys that this release of MinIO knows; one that it does not would be taken for a part of the
+# value before it. With max_retry other than 0 it drops what was not taken.
+run_mc admin config get minio audit_webhook >"$work/config" || fail "MinIO's configuration cannot be read: $(mc_says)"
+known=" $(sed -n 's/^audit_webhook //p' "$work/config") "
+set -- "endpoint=$entries"
+for pair in "batch_size=$batch_size" "http_timeout=$http_timeout" max_retry=0 ${queue_dir:+"queue_dir=$queue_dir"}; do
+    case "$known" in
+    '  ' | *" ${pair%%=*}="*) set -- "$@" "$pair" ;;
+    *) note "this release of MinIO knows no ${pair%%=*} of audit_webhook; docs/MINIO.md says since when" ;;
+    esac
+done
+before="$(sed -n "s/^audit_webhook:$webhook_id .*queue_dir=\([^ ]*\).*/\1/p" "$work/config" | tr -d '"')"
+if [ -z "$queue_dir" ]; then
     note "no QUEUE_DIR: what MinIO has not sent is lost when it ends"
+elif [ -n "$before" ] && [ "$before" != "$queue_dir" ]; then
+    note "entries that wait in $before are not sent from there any more: set it again to have them sent"
 fi
 fresh=no
 if differs audit_webhook "$@"; then

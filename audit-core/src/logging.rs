@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::sync::OnceLock;
 
-use tracing_subscriber::filter::Targets;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
@@ -17,6 +18,15 @@ use crate::tally::Tally;
 enum Format {
     Json,
     Text,
+}
+
+/// Where this project's own lines come from.
+const OWN: [&str; 3] = ["audit_core", "lambda_cloudtrail", "lambda_minio_http"];
+
+/// Whether a line may be written, whatever `RUST_LOG` asks for: below `info` other crates tell what they carry, which is bodies with
+/// users and addresses in them, and headers.
+fn may_be_told(line: &Metadata<'_>) -> bool {
+    *line.level() <= Level::INFO || OWN.iter().any(|own| line.target().starts_with(own))
 }
 
 /// How lines are written, as [`start`] decided; JSON before.
@@ -41,7 +51,7 @@ pub fn start(strings: &impl Strings) -> Result<(), ConfigError> {
         Format::Text => lines.boxed(),
     };
     // A second start in one process (tests) keeps the first one's settings.
-    let _already_started = registry().with(lines.with_filter(filter)).try_init();
+    let _already_started = registry().with(lines.with_filter(filter.and(filter_fn(may_be_told)))).try_init();
     let _format_kept = FORMAT.set(format);
     Ok(())
 }

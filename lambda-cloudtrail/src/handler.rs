@@ -64,10 +64,9 @@ impl Function {
     }
 
     pub(crate) async fn handle(&self, event: LambdaEvent<Box<serde_json::value::RawValue>>) -> Result<Value, Failure> {
-        // Neither the runtime nor AWS writes the error of an invocation into the log.
-        let (cloudtrail, run) = Box::pin(self.run(event))
-            .await
-            .inspect_err(|failure| tracing::error!(error = failure.message, kind = failure.kind, "cannot run"))?;
+        let (until, time_limit) = deadline(&self.clock, event.context.deadline(), &self.config)?;
+        let cloudtrail = self.cloudtrail(time_limit).await?;
+        let run = cloudtrail.run(event.payload.get().as_bytes(), &event.context.request_id, until).await?;
         for trouble in &run.troubles {
             tracing::error!(trouble, "not all was delivered");
         }
@@ -78,16 +77,6 @@ impl Function {
             logging::metrics(&emf::Run { function, at, tally, requests, oldest_sent_ms });
         }
         answer(&run)
-    }
-
-    async fn run(
-        &self,
-        event: LambdaEvent<Box<serde_json::value::RawValue>>,
-    ) -> Result<(Arc<CloudTrail>, Run), Failure> {
-        let (until, time_limit) = deadline(&self.clock, event.context.deadline(), &self.config)?;
-        let cloudtrail = self.cloudtrail(time_limit).await?;
-        let run = cloudtrail.run(event.payload.get().as_bytes(), &event.context.request_id, until).await?;
-        Ok((cloudtrail, run))
     }
 
     /// Made by the first invocation, whose `time_limit` is that of all: the function's timeout does not change while it runs.

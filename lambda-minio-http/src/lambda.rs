@@ -42,8 +42,8 @@ struct Function {
 
 impl Function {
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
-        // Neither the runtime nor AWS writes the error of an invocation into the log.
-        self.invoke(event).await.inspect_err(|error| tracing::error!(%error, "cannot run"))
+        // The runtime writes an error into the log in its form for programmers, which of a text is the text.
+        self.invoke(event).await.map_err(|error| error.to_string().into())
     }
 
     async fn invoke(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {

@@ -44,6 +44,8 @@ impl Wanted {
         let mut wanted = Self::webhook("audit_webhook", common);
         wanted.values.push(("batch_size", batch_size.to_string()));
         wanted.values.push(("http_timeout", format!("{}s", http_timeout.as_secs())));
+        // For ever: after any other number MinIO drops what was not taken.
+        wanted.values.push(("max_retry", "0".to_owned()));
         wanted
     }
 
@@ -74,8 +76,10 @@ impl Wanted {
     pub(super) fn difference(&self, stored: &Stored) -> Result<Difference> {
         let Some(target) = stored.target(&self.id) else { return Ok(Difference::Missing) };
         let mut different = Vec::new();
-        for (key, wanted) in self.all() {
-            if key == "enable" && target.is_on() || target.value(key) == Some(wanted) {
+        for (key, wanted) in self.all().filter(|(key, _)| stored.knows(key)) {
+            // Empty is as many as none.
+            let found = target.value(key).or_else(|| (key == "max_retry").then_some("0"));
+            if key == "enable" && target.is_on() || found == Some(wanted) {
                 continue;
             }
             if let Some(variable) = target.variable(key) {
@@ -90,11 +94,22 @@ impl Wanted {
         Ok(if different.is_empty() { Difference::None } else { Difference::Keys(different) })
     }
 
-    /// What MinIO's configuration call takes.
-    pub(super) fn line(&self) -> String {
+    /// The keys that this release of MinIO does not know.
+    pub(super) fn unknown(&self, stored: &Stored) -> Vec<&'static str> {
+        self.all().map(|(key, _)| key).filter(|key| !stored.knows(key)).collect()
+    }
+
+    /// The directory that is given up for another one: what waits there is sent by nobody any more.
+    pub(super) fn left_behind<'s>(&self, stored: &'s Stored) -> Option<&'s str> {
+        let wanted = self.values.iter().find(|(key, _)| *key == "queue_dir")?;
+        stored.target(&self.id)?.value("queue_dir").filter(|before| *before != wanted.1)
+    }
+
+    /// What MinIO's configuration call takes. A key it does not know would be taken for a part of the value before it.
+    pub(super) fn line(&self, stored: &Stored) -> String {
         let mut line = self.name();
         let token = self.token.as_ref().map_or("", |token| token.expose_secret());
-        for (key, value) in self.all().chain([("auth_token", token)]) {
+        for (key, value) in self.all().filter(|(key, _)| stored.knows(key)).chain([("auth_token", token)]) {
             line.extend([" ", key, "=\"", value, "\""]);
         }
         line
@@ -139,6 +154,27 @@ mod tests {
     }
 
     #[test]
+    fn what_an_older_release_does_not_know_is_left_out() {
+        let old =
+            Stored::parse("audit_webhook", "audit_webhook enable=off endpoint= auth_token= queue_dir= batch_size=1\n");
+        assert_eq!(wanted().unknown(&old), ["http_timeout", "max_retry"]);
+        let line = wanted().line(&old);
+        assert!(
+            line.contains("batch_size=") && !line.contains("http_timeout") && !line.contains("max_retry"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn giving_up_after_some_tries_and_leaving_a_directory_are_seen() {
+        let gives_up = format!("{SAME} max_retry=3");
+        assert_eq!(difference(&gives_up).unwrap(), Difference::Keys(vec!["max_retry"]));
+        let left = |text: &str| wanted().left_behind(&Stored::parse("audit_webhook", text)).map(str::to_owned);
+        assert_eq!(left(SAME), None);
+        assert_eq!(left(&SAME.replace("=/queue", "=/old")), Some("/old".to_owned()));
+    }
+
+    #[test]
     fn the_environment_wins_and_is_told() {
         let text = format!("# MINIO_AUDIT_WEBHOOK_BATCH_SIZE_metering=1\n{SAME}");
         let error = difference(&text).unwrap_err().to_string();
@@ -150,9 +186,9 @@ mod tests {
     #[test]
     fn the_line_is_what_the_configuration_call_takes() {
         assert_eq!(
-            wanted().line(),
+            wanted().line(&Stored::default()),
             "audit_webhook:metering endpoint=\"http://receiver:8092/auditlogs/processor\" queue_dir=\"/queue\" batch_size=\"100\" \
-             http_timeout=\"10s\" enable=\"on\" auth_token=\"Bearer hunter2\""
+             http_timeout=\"10s\" max_retry=\"0\" enable=\"on\" auth_token=\"Bearer hunter2\""
         );
         assert!(!format!("{:?}", wanted()).contains("hunter2"));
     }

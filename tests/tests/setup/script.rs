@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::Rig;
+use super::{Rig, TOKEN};
 
 /// Whether `mc` and `curl` are here for it. Where they are not, that is told.
 fn tools_are_here(test: &str) -> bool {
@@ -67,6 +67,10 @@ async fn the_script_says_what_is_wrong() {
         assert_ne!(told.status, 0, "{all}");
         assert!(all.contains(words) && !all.contains("wr0ng"), "{words}: {all}");
     }
+    // What MinIO refuses it repeats, the token included.
+    let refused = rig.script(&[], &[("HTTP_TIMEOUT", "x")]).await.all();
+    assert!(refused.contains("audit_webhook:metering: MinIO refuses: The setting is refused"), "{refused}");
+    assert!(!refused.contains(TOKEN), "{refused}");
     let checked = rig.script(&["--check"], &[]).await;
     assert!(
         checked.status != 0 && checked.all().contains("audit_webhook:metering is not as wanted"),

@@ -19,7 +19,15 @@ pub(crate) struct Info {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Server {
+    state: String,
     uptime: u64,
+}
+
+impl Server {
+    /// One that cannot be reached is told of with an age of nothing.
+    fn is_offline(&self) -> bool {
+        self.state == "offline"
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -41,15 +49,24 @@ impl Info {
         self.arns.iter().flatten().map(String::as_str).find(|arn| arn.ends_with(&end))
     }
 
-    /// Whether every server has been up for less than `since`.
+    /// How many servers cannot be reached.
+    pub(crate) fn offline(&self) -> usize {
+        self.servers.iter().flatten().filter(|server| server.is_offline()).count()
+    }
+
+    fn reached(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter().flatten().filter(|server| !server.is_offline())
+    }
+
+    /// Whether every server that can be reached has been up for less than `since`.
     pub(crate) fn started_within(&self, since: Duration) -> bool {
-        let mut servers = self.servers.iter().flatten().peekable();
+        let mut servers = self.reached().peekable();
         servers.peek().is_some() && servers.all(|server| server.uptime <= since.as_secs())
     }
 
     /// How long the youngest server has been up, in seconds.
     pub(crate) fn youngest_seconds(&self) -> u64 {
-        self.servers.iter().flatten().map(|server| server.uptime).min().unwrap_or_default()
+        self.reached().map(|server| server.uptime).min().unwrap_or_default()
     }
 
     /// The region that buckets are in, where one is configured.
@@ -71,7 +88,7 @@ mod tests {
 
     fn info() -> Info {
         let text = r#"{"mode":"online","region":"eu","sqsARN":["arn:minio:sqs::other:webhook","arn:minio:sqs:eu:metering:webhook"],
-            "servers":[{"uptime":7},{"uptime":9}],
+            "servers":[{"state":"online","uptime":7},{"state":"offline","uptime":0},{"uptime":9}],
             "services":{"audit":[{"audit-other":{"status":"online"}},{"audit-metering":{"status":"offline"}}]}}"#;
         serde_json::from_str(text).unwrap()
     }
@@ -90,6 +107,6 @@ mod tests {
         assert!(!info().started_within(Duration::from_secs(8)));
         assert!(info().started_within(Duration::from_secs(9)));
         assert!(!Info::default().started_within(Duration::from_secs(9)));
-        assert_eq!((info().youngest_seconds(), info().region()), (7, Some("eu")));
+        assert_eq!((info().youngest_seconds(), info().offline(), info().region()), (7, 1, Some("eu")));
     }
 }

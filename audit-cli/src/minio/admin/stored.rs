@@ -36,6 +36,11 @@ impl Stored {
         Self(targets)
     }
 
+    /// Whether this release of MinIO has such a key: the target without an id, which is always there, is shown with all that there are.
+    pub(crate) fn knows(&self, key: &str) -> bool {
+        self.0.get("_").is_none_or(|target| target.stored.contains_key(key) || key == "enable")
+    }
+
     pub(crate) fn target(&self, id: &str) -> Option<&Target> {
         self.0.get(id)
     }
@@ -110,6 +115,7 @@ audit_webhook:metering endpoint=http://receiver:8092/auditlogs/processor queue_d
         assert!(env.is_on());
         assert_eq!(env.variable("endpoint"), Some("MINIO_AUDIT_WEBHOOK_ENDPOINT_env"));
         assert_eq!(stored.target("none"), None);
+        assert!(stored.knows("batch_size") && !stored.knows("http_timeout"));
     }
 
     #[test]

@@ -83,6 +83,10 @@ impl Steps {
         self.answering().await?;
         let info = self.admin.info().await?;
         self.report.fine(&format!("MinIO at {} answers, and these are an administrator's keys", self.endpoint))?;
+        if info.offline() > 0 {
+            self.report
+                .note(&format!("{} of its servers cannot be reached, and are not waited for", info.offline()))?;
+        }
         self.receiver.ready(self.limit).await?;
         self.receiver.admits(self.common.authorization.as_ref()).await?;
         self.report.fine("the receiver is ready and takes the token")?;
@@ -150,6 +154,12 @@ impl Steps {
         {
             self.report.note("no queue_dir: what MinIO has not sent is lost when it ends; give --queue-dir")?;
         }
+        for key in self.audit.unknown(&stored) {
+            self.report.note(&format!(
+                "this release of MinIO knows no {key} of {}; docs/MINIO.md says since when",
+                self.audit.subsystem()
+            ))?;
+        }
         let difference = self.audit.difference(&stored)?;
         if difference == Difference::None {
             self.report.fine(&format!("{name} is set"))?;
@@ -159,7 +169,12 @@ impl Steps {
             self.report.trouble(&format!("{name} {}", told(&difference)))?;
             return Ok(false);
         }
-        self.admin.store(&self.audit.line()).await?;
+        if let Some(before) = self.audit.left_behind(&stored) {
+            self.report.note(&format!(
+                "entries that wait in {before} are not sent from there any more: set it again to have them sent"
+            ))?;
+        }
+        self.admin.store(&self.audit.line(&stored)).await?;
         self.read_back(&self.audit).await?;
         self.report.changed(&format!("{name} is set now: it {}", told_before(&difference)))?;
         Ok(true)
@@ -168,7 +183,8 @@ impl Steps {
     /// Sees to the notification target, and finds its ARN. It is in force, is shown and has its ARN only once MinIO has started again.
     async fn notify_target(&mut self, notify: &Wanted) -> Result<Option<String>> {
         let name = notify.name();
-        let difference = notify.difference(&self.admin.stored(notify.subsystem()).await?)?;
+        let stored = self.admin.stored(notify.subsystem()).await?;
+        let difference = notify.difference(&stored)?;
         let arn = self.admin.info().await?.arn(&self.common.id).map(str::to_owned);
         let is_set = difference == Difference::None;
         if is_set {
@@ -187,7 +203,7 @@ impl Steps {
             return Ok(None);
         }
         if !is_set {
-            self.admin.store(&notify.line()).await?;
+            self.admin.store(&notify.line(&stored)).await?;
         }
         let arn = self.restart(&name).await?;
         if !is_set {
