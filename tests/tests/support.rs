@@ -172,6 +172,6 @@ async fn a_server_behind_a_held_open_way_does_not_see_its_client_go() {
     let unread = connection.read(&mut heard).unwrap_err();
     assert!(matches!(unread.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{unread}");
     for _ in 0..3 {
-        connection.write_all(&[0; 65_536]).unwrap();
+        connection.write_all(&vec![0; 65_536]).unwrap();
     }
 }

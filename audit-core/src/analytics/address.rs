@@ -4,10 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The address in `text` if it is a public one; IPv6 with or without brackets and zone, either with or without a port.
 ///
+/// Of a list as proxies forward it, the first is the client's: `RustFS` writes all of `X-Forwarded-For` in the client's place.
+///
 /// `None` for `AWS Internal`, names of services, private addresses, and anything else.
 #[must_use]
 pub fn public(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
+    let (first, _proxies) = text.split_once(',').unwrap_or((text, ""));
+    let text = first.trim();
     let address = parse(text).or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))?.to_canonical();
     let public = match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -73,6 +76,10 @@ mod tests {
             ("2001:4860:4860::8888", "2001:4860:4860::8888"),
             ("2001:db8::1", "2001:db8::1"),
             ("203.0.113.255", "203.0.113.255"),
+            ("203.0.113.7,10.0.0.1", "203.0.113.7"),
+            ("203.0.113.7, 10.0.0.1", "203.0.113.7"),
+            (" 203.0.113.7 , 10.0.0.1, 8.8.8.8", "203.0.113.7"),
+            ("[2a00:1450::8]:9000,10.0.0.1", "2a00:1450::8"),
         ] {
             assert_eq!(public(text), Some(address.parse().unwrap()), "{text}");
         }
@@ -120,7 +127,9 @@ mod tests {
             "0x08080808",
             "134744072",
             "8.8.8",
-            "8.8.8.8, 9.9.9.9",
+            "unknown, 8.8.8.8",
+            "10.0.0.1,8.8.8.8",
+            ",8.8.8.8",
             "8.8.8.08",
             "[",
             "]",

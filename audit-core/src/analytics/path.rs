@@ -3,20 +3,8 @@
 /// The template used where none is set.
 pub const DEFAULT_TEMPLATE: &str = "{version}/{type}/{format}/**/{region}.{ext}";
 
-/// Names that the event itself uses.
-pub const RESERVED: [&str; 11] = [
-    "method",
-    "client",
-    "client_version",
-    "bytes",
-    "backend",
-    "time",
-    "user_agent",
-    "collection",
-    "item",
-    "asset",
-    "country",
-];
+/// Names that the event alone uses. `collection`, `item` and `asset` are none: where no signed URL tells them, the key may.
+pub const RESERVED: [&str; 7] = ["method", "client", "client_version", "bytes", "backend", "time", "user_agent"];
 
 const EXPECTED: &str = "templates such as {version}/{type}/**/{region}.{ext}, with ; between several: each name once, text between \
     two names of one part, at most one **, and none of the event's own names";
@@ -54,13 +42,14 @@ impl PathTemplates {
         if templates.is_empty() { Err(EXPECTED) } else { Ok(Self(templates)) }
     }
 
-    /// Names and values of the first template that fits `key`, and `country` (the first two letters of `region`); `None` when
-    /// none fits. `ext` and names starting with `_` must fit too but are not told.
+    /// Names and values of the first template that fits `key`, and `country` (the first two letters of `region`) where it has none of its own;
+    /// `None` when none fits. `ext` and names starting with `_` must fit too but are not told.
     #[must_use]
     pub fn props(&self, key: &str) -> Option<Vec<(String, String)>> {
         let parts: Vec<&str> = key.split('/').collect();
         let mut props = self.0.iter().find_map(|template| template.fit(&parts))?;
-        let region = props.iter().find(|(name, _)| name == "region");
+        let named = |wanted: &str| props.iter().find(|(name, _)| name == wanted);
+        let region = if named("country").is_none() { named("region") } else { None };
         if let Some(country) = region.map(|(_, region)| region.chars().take(2).collect()) {
             props.push(("country".to_owned(), country));
         }
@@ -193,6 +182,15 @@ mod tests {
     }
 
     #[test]
+    fn a_template_may_name_what_else_a_signed_url_or_the_region_tells() {
+        assert_eq!(
+            told("{collection}/{item}/{asset}.{ext}", "sentinel-2/S2A/B04.tif"),
+            "collection=sentinel-2 item=S2A asset=B04"
+        );
+        assert_eq!(told("{country}/{region}.{ext}", "spain/lugo.parquet"), "country=spain region=lugo");
+    }
+
+    #[test]
     fn names_fit_from_the_right() {
         assert_eq!(told("{a}.{b}", "x.y.z"), "a=x.y b=z");
         assert_eq!(told("{a}--{b}", "x---"), "a=x b=-");
@@ -215,7 +213,7 @@ mod tests {
             "a/*.b",
             "a//b",
             "{method}",
-            "{country}",
+            "{x}/{user_agent}",
             "{a b}",
         ] {
             assert_eq!(PathTemplates::parse(text), Err(EXPECTED), "{text}");

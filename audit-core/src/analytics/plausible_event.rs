@@ -38,7 +38,7 @@ impl PlausibleEvent {
     pub fn new(config: &AnalyticsConfig, visit: &Visit<'_>, bytes: Option<u64>) -> Self {
         let read = visit.read;
         let time = visit.at.to_string();
-        // The event's own first: what is over the limit is left out from the end.
+        // The event's own first: what is over the limit is left out from the end, and of one name the first value counts.
         let own = [
             ("method", Some(visit.client.class.name())),
             ("client", visit.client.name),
@@ -69,7 +69,8 @@ fn props<'p>(pairs: impl Iterator<Item = (&'p str, &'p str)>) -> BTreeMap<String
     for (name, value) in pairs {
         let value: String = value.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
         if props.len() < MAX_PROPS && !value.trim().is_empty() {
-            props.insert(cut(name, MAX_PROP_NAME_BYTES).into_owned(), cut(&value, MAX_PROP_VALUE_BYTES).into_owned());
+            let name = cut(name, MAX_PROP_NAME_BYTES).into_owned();
+            props.entry(name).or_insert_with(|| cut(&value, MAX_PROP_VALUE_BYTES).into_owned());
         }
     }
     props
@@ -173,6 +174,15 @@ mod tests {
         let other = event(&[("PLAUSIBLE_EVENT_NAME", "Download"), ("PLAUSIBLE_INTERACTIVE", "false")], &other, None);
         let json = serde_json::to_string(&other).unwrap();
         insta::assert_snapshot!(json, @r#"{"name":"Download","url":"https://data.example/downloads/v0.1/spatial/parquet/italy.parquet","domain":"data.example","props":{"backend":"minio","country":"it","format":"parquet","method":"Unknown","region":"italy","type":"spatial","version":"v0.1"},"interactive":false}"#);
+    }
+
+    #[test]
+    fn a_signed_id_wins_over_what_the_key_tells() {
+        let template = ("PATH_TEMPLATE", "{collection}/{item}/{asset}.{ext}");
+        let own = Read { key: "c/i/a.tif".into(), item: Some("S2A".into()), asset: Some(" ".into()), ..read() };
+        let props = event(&[template], &own, None).props;
+        let told = ["collection", "item", "asset"].map(|name| props.get(name).map(String::as_str));
+        assert_eq!(told, [Some("c"), Some("S2A"), Some("a")]);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub enum Exclusion {
     Pattern,
     /// Read with one of `PLAUSIBLE_EXCLUDE_ACCESS_KEYS`.
     OwnAccessKey,
+    /// Read by `s3audit` itself.
+    OwnProgram,
     /// No template fits the key.
     Path,
     /// The client has no public IP address.
@@ -78,6 +80,10 @@ impl AnalyticsPolicy {
         if read.access_key.as_ref().is_some_and(|own| config.exclude_access_keys.contains(own)) {
             return Err(Exclusion::OwnAccessKey);
         }
+        let user_agent = stripped(read.user_agent.as_deref().unwrap_or_default());
+        if user_agent.starts_with(OWN_PROGRAM) {
+            return Err(Exclusion::OwnProgram);
+        }
         let path = match (config.path_templates.props(&read.key), config.unmatched_paths) {
             (Some(props), _) => props,
             (None, Otherwise::SendWithout) => Vec::new(),
@@ -87,7 +93,6 @@ impl AnalyticsPolicy {
         if address.is_none() && config.unknown_addresses == Otherwise::Skip {
             return Err(Exclusion::Address);
         }
-        let user_agent = stripped(read.user_agent.as_deref().unwrap_or_default());
         let time = read.timestamp();
         Ok(Visit {
             read,
@@ -137,6 +142,8 @@ impl std::fmt::Debug for Visit<'_> {
     }
 }
 
+/// How the User-Agent of `s3audit` begins: it reads objects to try a set-up, and nobody downloads then.
+const OWN_PROGRAM: &str = "s3audit/";
 const NEUTRAL: &str = "s3-client";
 const HEADER_BYTES: usize = 1000;
 
@@ -170,6 +177,15 @@ mod tests {
         let own = ("PLAUSIBLE_EXCLUDE_ACCESS_KEYS", "svc-a, svc-b");
         assert_eq!(exclusion(&[own], |read| read.access_key = Some("svc-b".into())), Some(Exclusion::OwnAccessKey));
         assert_eq!(exclusion(&[own], |read| read.access_key = Some("svc".into())), None);
+    }
+
+    #[test]
+    fn what_s3audit_reads_itself_is_no_event() {
+        let by = |user_agent: &str| exclusion(&[], |read| read.user_agent = Some(user_agent.into()));
+        assert_eq!(by("s3audit/0.1.0"), Some(Exclusion::OwnProgram));
+        assert_eq!(by("[s3audit/0.1.0 (check)]"), Some(Exclusion::OwnProgram));
+        assert_eq!(by("not-s3audit/1"), None);
+        assert_eq!(by("s3auditor/1"), None);
     }
 
     #[test]

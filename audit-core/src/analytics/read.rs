@@ -37,6 +37,9 @@ pub struct Read {
     pub identity: Option<String>,
 }
 
+/// What is kept of a text that the client may make as long as it likes: more than any real one has, and little in a queue's message.
+const CLIENT_TEXT_BYTES: usize = 4096;
+
 impl Read {
     /// The read that `event` tells of; `None` if it is none: another operation, a failure, or no object named.
     #[must_use]
@@ -59,8 +62,8 @@ impl Read {
             backend: event.backend,
             bucket: bucket.clone().into_owned(),
             key: key.clone().into_owned(),
-            client_address: owned(&visit.client_address),
-            user_agent: owned(&visit.user_agent),
+            client_address: visit.client_address.as_deref().map(beginning),
+            user_agent: visit.user_agent.as_deref().map(beginning),
             access_key: owned(&visit.access_key),
             time: event.time.text().map(str::to_owned).or_else(|| number(&event.time).map(str::to_owned)),
             bytes: number(&event.bytes).and_then(|number| parse_bytes(number).ok()),
@@ -77,6 +80,11 @@ impl Read {
         let text = self.time.as_deref()?.trim();
         text.parse().ok().or_else(|| Timestamp::from_millisecond(text.parse().ok()?).ok())
     }
+}
+
+fn beginning(text: &str) -> String {
+    let end = (0..=text.len().min(CLIENT_TEXT_BYTES)).rev().find(|&end| text.is_char_boundary(end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default().to_owned()
 }
 
 fn number<'v>(value: &'v Value<'_>) -> Option<&'v str> {
@@ -174,6 +182,18 @@ mod tests {
         for (number, change) in counted.into_iter().enumerate() {
             assert!(read(change).is_some(), "{number}");
         }
+    }
+
+    #[test]
+    fn what_a_client_wrote_is_cut_between_two_characters() {
+        let long = "ü".repeat(CLIENT_TEXT_BYTES);
+        let read = read(|event| {
+            event.visit.user_agent = Some(format!("x{long}").into());
+            event.visit.client_address = Some(long.clone().into());
+        });
+        let [user_agent, address] = read.map(|own| [own.user_agent, own.client_address]).unwrap().map(Option::unwrap);
+        assert_eq!((user_agent.len(), address.len()), (CLIENT_TEXT_BYTES - 1, CLIENT_TEXT_BYTES));
+        assert!(user_agent.starts_with("xüü") && address.ends_with('ü'));
     }
 
     #[test]

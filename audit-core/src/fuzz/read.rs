@@ -11,7 +11,7 @@ use crate::analytics::plausible_event::{
     MAX_PROP_NAME_BYTES, MAX_PROP_VALUE_BYTES, MAX_PROPS, MAX_URL_BYTES, PlausibleEvent,
 };
 use crate::analytics::user_agent::{Class, stripped};
-use crate::analytics::{AnalyticsPolicy, Read};
+use crate::analytics::{AnalyticsPolicy, Exclusion, Read};
 use crate::config::read_analytics;
 use crate::event::Backend;
 
@@ -54,7 +54,11 @@ pub fn read(lines: &[u8]) {
         let _ = patterns.matches(&read.bucket, &read.key);
     }
     let policy = POLICY.as_ref().unwrap_or_else(|| unreachable!("these settings are sound"));
-    let Ok(visit) = policy.judge(&read, Timestamp::UNIX_EPOCH) else { unreachable!("nothing is excluded") };
+    let visit = match policy.judge(&read, Timestamp::UNIX_EPOCH) {
+        Ok(visit) => visit,
+        Err(Exclusion::OwnProgram) => return,
+        Err(other) => unreachable!("nothing else is excluded: {other:?}"),
+    };
     let agent = stripped(read.user_agent.as_deref().unwrap_or_default());
     assert_eq!(visit.client.class == Class::Unknown, matches!(agent, "" | "-"), "a class for everybody");
     let sent = policy.user_agent(&visit);

@@ -22,11 +22,14 @@ const READS: usize = 200;
 const CALL: Duration = Duration::from_mins(1);
 /// Reads that arrive within this of the first go with it: parts of one download, an audit entry and its notification.
 const LINGER: Duration = Duration::from_millis(200);
+/// How long a read without its bytes waits for the record that has them: `MinIO`'s audit entry, which comes up to a second or so after the
+/// notification where `batch_size` is more than 1. The first of both to be handed over is the event.
+const TWIN_WAIT: Duration = Duration::from_secs(3);
 /// Waits while Plausible or the ledger does not answer: doubled from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LAST_WAIT: Duration = Duration::from_secs(30);
 
-/// Entries that were handed over and are not settled, to be handed over again.
+/// Entries that are still there after a hand-over, to be handed over later.
 struct Later {
     at: Instant,
     /// After this sequence number, up to the other.
@@ -48,13 +51,35 @@ pub(super) struct AnalyticsWorker<'s> {
 struct Progress {
     /// All up to this sequence number were handed over at least once.
     cursor: i64,
+    /// In which some were not settled, by time.
     later: VecDeque<Later>,
+    /// In which only some without bytes were left, by time. Nothing is in both.
+    waiting: VecDeque<Later>,
+}
+
+/// What is handed over at a time: the entries after a sequence number, up to another.
+struct Batch {
+    after: i64,
+    to: i64,
+    entries: Vec<(i64, Vec<u8>)>,
+    /// Never handed over before.
+    new: bool,
 }
 
 impl AnalyticsWorker<'_> {
     /// Sends until `stop` turns true. Without an analytics sink, entries wait for a process that has one.
     pub(super) async fn run(&self, mut stop: watch::Receiver<bool>) {
         let Some(dashboard) = self.pipeline.dashboard() else { return };
+        let mut asked = stop.clone();
+        let end = async {
+            if asked.wait_for(|stop| *stop).await.is_ok() {
+                dashboard.end();
+            }
+        };
+        tokio::join!(self.work(dashboard, &mut stop), end);
+    }
+
+    async fn work(&self, dashboard: &Dashboard, stop: &mut watch::Receiver<bool>) {
         let mut progress = Progress::default();
         let mut wait = FIRST_WAIT;
         while !*stop.borrow() {
@@ -62,7 +87,7 @@ impl AnalyticsWorker<'_> {
                 Ok(Round::Idle) => {
                     tokio::select! {
                         () = self.arrived.notified() => sleep(LINGER).await,
-                        () = next(&progress.later) => {}
+                        () = next(&progress) => {}
                         _ = stop.changed() => return,
                     }
                     continue;
@@ -71,6 +96,7 @@ impl AnalyticsWorker<'_> {
                     wait = FIRST_WAIT;
                     continue;
                 }
+                Ok(Round::Held) => continue,
                 Ok(Round::NoAnswer) => wait,
                 Err(error) => {
                     tracing::error!(%error, "reads for the dashboard cannot be taken from the spool");
@@ -85,45 +111,64 @@ impl AnalyticsWorker<'_> {
         }
     }
 
-    /// Hands over what is due again, or else what is new.
+    /// Hands over the next batch, and notes what is left of it.
     async fn round(&self, dashboard: &Dashboard, progress: &mut Progress) -> Result<Round, SpoolError> {
-        let due = progress.later.pop_front_if(|later| later.at <= Instant::now());
-        let (after, to) = due.as_ref().map_or((progress.cursor, i64::MAX), |due| (due.after, due.to));
-        let mut entries = match self.spool.read(Sink::Analytics, after, READS).await {
-            Ok(entries) => entries,
-            Err(error) => {
-                if let Some(due) = due {
-                    progress.later.push_front(due);
-                }
-                return Err(error);
-            }
-        };
-        entries.retain(|(seq, _)| *seq <= to);
-        let Some(&(last, _)) = entries.last() else {
-            return Ok(if due.is_some() { Round::Answered } else { Round::Idle });
-        };
-        match due {
-            Some(due) if entries.len() == READS => progress.later.push_front(Later { after: last, ..due }),
-            Some(_) => {}
-            None => progress.cursor = last,
+        let Some(Batch { after, to, entries, new }) = self.next_batch(progress).await? else { return Ok(Round::Idle) };
+        let (now, held): (Vec<_>, Vec<_>) =
+            decoded(entries).into_iter().partition(|(_, read)| !new || !may_have_twin(read.as_ref()));
+        if now.is_empty() && !held.is_empty() {
+            progress.waiting.push_back(Later { at: Instant::now() + TWIN_WAIT, after, to });
+            return Ok(Round::Held);
         }
-        let open = self.hand_over(dashboard, entries).await;
+        let open = self.hand_over(dashboard, now).await;
         if open.as_ref().map_or(true, |open| *open != Open::default()) {
-            progress.later.push_back(Later { at: Instant::now() + DROPPED_PAUSE, after, to: last });
+            progress.later.push_back(Later { at: Instant::now() + DROPPED_PAUSE, after, to });
+        } else if !held.is_empty() {
+            progress.waiting.push_back(Later { at: Instant::now() + TWIN_WAIT, after, to });
         }
         let open = open?;
         Ok(if open.unanswered && !open.answered { Round::NoAnswer } else { Round::Answered })
     }
 
-    async fn hand_over(&self, dashboard: &Dashboard, entries: Vec<(i64, Vec<u8>)>) -> Result<Open, SpoolError> {
+    /// What is due again, or else what is new, or else what has waited for a twin long enough: the twin may be among the new.
+    async fn next_batch(&self, progress: &mut Progress) -> Result<Option<Batch>, SpoolError> {
+        if let Some(batch) = self.due(&mut progress.later).await? {
+            return Ok(Some(batch));
+        }
+        let entries = self.spool.read(Sink::Analytics, progress.cursor, READS).await?;
+        match entries.last() {
+            Some(&(to, _)) => {
+                let after = std::mem::replace(&mut progress.cursor, to);
+                Ok(Some(Batch { after, to, entries, new: true }))
+            }
+            None => self.due(&mut progress.waiting).await,
+        }
+    }
+
+    async fn due(&self, queue: &mut VecDeque<Later>) -> Result<Option<Batch>, SpoolError> {
+        let Some(due) = queue.pop_front_if(|later| later.at <= Instant::now()) else { return Ok(None) };
+        // There were no more than so many between the two, and none come in between.
+        match self.spool.read(Sink::Analytics, due.after, READS).await {
+            Ok(mut entries) => {
+                entries.retain(|(seq, _)| *seq <= due.to);
+                Ok(Some(Batch { after: due.after, to: due.to, entries, new: false }))
+            }
+            Err(error) => {
+                queue.push_front(due);
+                Err(error)
+            }
+        }
+    }
+
+    async fn hand_over(&self, dashboard: &Dashboard, entries: Vec<Entry>) -> Result<Open, SpoolError> {
         let (mut seqs, mut reads, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
-        for (seq, body) in entries {
-            match serde_json::from_slice::<Read>(&body) {
-                Ok(read) => {
+        for (seq, read) in entries {
+            match read {
+                Some(read) => {
                     seqs.push(seq);
                     reads.push(read);
                 }
-                Err(_) => unreadable.push(seq),
+                None => unreadable.push(seq),
             }
         }
         let outcomes = dashboard.send(&reads, Instant::now() + CALL).await;
@@ -183,15 +228,30 @@ impl Open {
 enum Round {
     /// Nothing is new or due.
     Idle,
+    /// Nothing was handed over: all of it may have a twin on its way.
+    Held,
     /// Go on.
     Answered,
     /// Plausible or the ledger did not answer.
     NoAnswer,
 }
 
-async fn next(later: &VecDeque<Later>) {
-    match later.front() {
-        Some(first) => sleep_until(first.at).await,
+async fn next(progress: &Progress) {
+    let firsts = [progress.later.front(), progress.waiting.front()];
+    match firsts.into_iter().flatten().map(|later| later.at).min() {
+        Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
     }
+}
+
+/// An entry with its number; `None`: no read.
+type Entry = (i64, Option<Read>);
+
+fn decoded(entries: Vec<(i64, Vec<u8>)>) -> Vec<Entry> {
+    entries.into_iter().map(|(seq, body)| (seq, serde_json::from_slice(&body).ok())).collect()
+}
+
+/// Whether another record of the same read may tell more of it.
+fn may_have_twin(read: Option<&Read>) -> bool {
+    read.is_some_and(|read| read.bytes.is_none() && read.identity.is_some())
 }

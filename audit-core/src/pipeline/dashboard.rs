@@ -10,7 +10,7 @@ use crate::analytics::{AnalyticsPolicy, Read};
 use crate::client::{Client, Connections, Trust};
 use crate::clock::Clock;
 use crate::config::AnalyticsConfig;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Owner};
 use crate::policy::QuarantineReason;
 use crate::quarantine::Quarantined;
 use crate::sink::plausible::{AnalyticsOutcome, PlausibleSink};
@@ -26,7 +26,7 @@ pub(crate) struct Dashboard {
 }
 
 impl Dashboard {
-    /// A dashboard that remembers in `ledger`, which is its own.
+    /// A dashboard that remembers in `ledger`, which is its own, and claims there under the name `owner` if there is one.
     ///
     /// # Errors
     /// What is wrong with the configuration or the machine, in words.
@@ -36,11 +36,12 @@ impl Dashboard {
         stores: Stores,
         clock: Clock,
         trust: Trust,
+        owner: Option<Owner>,
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let policy = AnalyticsPolicy::new(config)?;
         let client = Client::new(Connections::Fresh, trust)?;
         let ledger = Arc::new(ledger);
-        let sink = PlausibleSink::new(policy, Arc::clone(&ledger), client, clock.clone())?;
+        let sink = PlausibleSink::new(policy, Arc::clone(&ledger), client, clock.clone())?.under(owner);
         Ok(Self { sink, ledger, stores, clock })
     }
 
@@ -54,6 +55,12 @@ impl Dashboard {
     /// What can be told of `reads` without asking anybody; all others are pending.
     pub(super) fn look_over(&self, reads: &[Read]) -> Vec<AnalyticsOutcome> {
         self.sink.look_over(reads)
+    }
+
+    /// Begins no more events.
+    #[cfg(feature = "spool")]
+    pub(super) fn end(&self) {
+        self.sink.end();
     }
 
     /// Whether Plausible did not answer the last event.

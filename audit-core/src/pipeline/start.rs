@@ -8,9 +8,9 @@ use secrecy::SecretString;
 use super::dashboard::Dashboard;
 use super::{BehindQueue, Pipeline, Stores, ledger_check};
 use crate::aws::{Asked, AwsSettings, advice};
-use crate::client::{SetUpError, Trust};
+use crate::client::SetUpError;
 use crate::clock::Clock;
-use crate::config::{AnalyticsConfig, Config, ProcessConfig, Secret};
+use crate::config::{Config, ProcessConfig, Secret};
 use crate::delivery::{self, Delivery};
 use crate::ledger::{self, Ledger, LedgerError, LedgerUrl, Owner, Terms};
 use crate::sink::ogc::{self, Ogc};
@@ -102,7 +102,15 @@ impl Pipeline {
                 if config.process.is_none() {
                     ledger_seen = ledger_check::check(&ledger, parts.ledger_may_be_away).await?;
                 }
-                Some(dashboard(analytics, ledger, &stores, clock, config.trust)?)
+                let opened = Dashboard::new(
+                    analytics.clone(),
+                    ledger,
+                    stores.clone(),
+                    clock.clone(),
+                    config.trust,
+                    parts.owner(),
+                );
+                Some(opened.map_err(|error| StartError::Analytics(error.to_string()))?)
             }
             None => None,
         };
@@ -207,17 +215,6 @@ fn headroom(limit: Duration, usual: Duration) -> Duration {
         );
     }
     own
-}
-
-fn dashboard(
-    analytics: &AnalyticsConfig,
-    ledger: Ledger,
-    stores: &Stores,
-    clock: &Clock,
-    trust: Trust,
-) -> Result<Dashboard, StartError> {
-    Dashboard::new(analytics.clone(), ledger, stores.clone(), clock.clone(), trust)
-        .map_err(|error| StartError::Analytics(error.to_string()))
 }
 
 /// The ledger of `config` by itself.

@@ -79,6 +79,24 @@ async fn audit_entry_and_notification_of_one_read_are_one_event() {
     site.metering.has_exactly(&billed([1, 2], &entries)).await.unwrap();
 }
 
+/// MinIO sends notifications at once, and audit entries in batches after a second.
+#[tokio::test]
+async fn an_audit_entry_a_second_after_its_notification_is_the_event() {
+    let site = Site::new().await;
+    let receiver = site.receiver(&[]).await;
+    let entries = [entry(1, |_| {})];
+    assert_eq!(receiver.post(notification(&entries[0]).to_string()).await.unwrap(), 200);
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(receiver.post(lines(&entries)).await.unwrap(), 200);
+    assert_eq!(shown(&receiver, 2).await, json!({"recorded": 1, "duplicate": 1}));
+    let events = site.events().await;
+    assert_eq!(events.len(), 1);
+    let props = &events[0]["props"];
+    assert_eq!((&props["bytes"], &props["item"]), (&json!("1-10 MB"), &json!("scene 1")), "{props}");
+    receiver.settled().await.unwrap();
+    site.metering.has_exactly(&billed([1], &entries)).await.unwrap();
+}
+
 #[tokio::test]
 async fn analytics_works_alone() {
     let site = Site::new().await;

@@ -24,6 +24,8 @@ pub(super) struct Claims<'s> {
     sink: &'s PlausibleSink,
     pub(super) owner: Owner,
     pub(super) fates: Vec<Fate>,
+    /// All keys that were asked for.
+    asked: Vec<Key>,
     settled: Vec<Key>,
     free: Vec<Key>,
     lost: BTreeMap<BatchId, Vec<Key>>,
@@ -33,12 +35,13 @@ pub(super) struct Claims<'s> {
 type Chain<'p, 'r> = Vec<(usize, &'p Part<'r>)>;
 
 impl<'s> Claims<'s> {
-    /// An owner of its own for each attempt: two attempts in one process must not find each other's claims free.
+    /// Without a name that the sink was given, each attempt has its own: two in one process must not find each other's claims free.
     pub(super) fn new(sink: &'s PlausibleSink, parts: usize) -> Self {
         Self {
             sink,
-            owner: Owner(Uuid::new_v4()),
+            owner: sink.owner.unwrap_or_else(|| Owner(Uuid::new_v4())),
             fates: vec![Fate::Later; parts],
+            asked: Vec::new(),
             settled: Vec::new(),
             free: Vec::new(),
             lost: BTreeMap::new(),
@@ -48,7 +51,7 @@ impl<'s> Claims<'s> {
     /// Claims what is new among `parts`; the fates of all others are then known.
     ///
     /// # Errors
-    /// When the ledger cannot answer; what was claimed comes free with its lease.
+    /// When the ledger cannot answer; what was claimed is among what was [asked](Self::take_asked) for.
     pub(super) async fn claim<'p, 'r>(&mut self, parts: &'p [Part<'r>]) -> Result<Vec<Event<'p, 'r>>, LedgerError> {
         let mut chains: HashMap<Key, Chain<'p, 'r>> = HashMap::new();
         for (number, part) in self.unknown_reads(parts).await? {
@@ -64,6 +67,16 @@ impl<'s> Claims<'s> {
         }
         self.tell().await?;
         Ok(events)
+    }
+
+    /// The keys that may be claimed by now.
+    pub(super) fn take_asked(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.asked)
+    }
+
+    async fn ask(&mut self, keys: &[Key]) -> Result<Vec<Claim>, LedgerError> {
+        self.asked.extend(keys);
+        self.sink.ledger.claim(keys, self.owner).await
     }
 
     fn set(&mut self, number: usize, fate: Fate) {
@@ -82,7 +95,7 @@ impl<'s> Claims<'s> {
 
     async fn unknown_reads<'p, 'r>(&mut self, parts: &'p [Part<'r>]) -> Result<Chain<'p, 'r>, LedgerError> {
         let keys: Vec<Key> = parts.iter().filter_map(Part::key).collect();
-        let mut answers = self.sink.ledger.claim(&keys, self.owner).await?.into_iter();
+        let mut answers = self.ask(&keys).await?.into_iter();
         let mut unknown = Vec::new();
         for (number, part) in parts.iter().enumerate() {
             let answer = part.key().map(|key| (key, answers.next()));
@@ -110,7 +123,7 @@ impl<'s> Claims<'s> {
             chain.first().map_or(Vec::new(), |(_, first)| sink.window.keys(first.visit.read, *download, first.visit.at))
         };
         let keys: Vec<Vec<Key>> = chains.iter().map(wanted).collect();
-        let answers = sink.ledger.claim(&keys.concat(), self.owner).await?;
+        let answers = self.ask(&keys.concat()).await?;
         let mut answers = answers.into_iter();
         let mut open = Vec::new();
         for ((download, chain), keys) in chains.into_iter().zip(keys) {

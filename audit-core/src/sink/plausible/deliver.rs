@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -96,7 +96,7 @@ impl PlausibleSink {
                 }
             };
             match waits.next(retry_after, attempt.until) {
-                Some(at) if !was_down && !attempt.halted.load(Ordering::Relaxed) => sleep_until(at).await,
+                Some(at) if !was_down && !attempt.halted.load(Ordering::Relaxed) => self.ending.sleep_until(at).await,
                 _ => {
                     self.down.store(true, Ordering::Relaxed);
                     if !attempt.halted.swap(true, Ordering::Relaxed) {
@@ -124,7 +124,7 @@ impl PlausibleSink {
             return Some(Fate::Done(AnalyticsOutcome::TooLate));
         }
         let late = Instant::now() + self.patience.least > attempt.until;
-        (late || attempt.halted.load(Ordering::Relaxed)).then_some(Fate::Later)
+        (late || self.ending.is_asked() || attempt.halted.load(Ordering::Relaxed)).then_some(Fate::Later)
     }
 
     async fn post(&self, event: &Event<'_, '_>, until: Instant) -> Answer {

@@ -8,6 +8,8 @@ mod answer;
 pub mod check;
 mod claims;
 mod deliver;
+mod ending;
+mod late;
 mod twins;
 
 use std::collections::HashMap;
@@ -18,10 +20,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -34,6 +35,7 @@ use crate::ledger::{BatchId, Ledger, LedgerError, Owner};
 use crate::record::Key;
 use claims::{Claims, Event};
 use deliver::Attempt;
+use ending::Ending;
 use twins::take_twins;
 
 /// What became of one read. Of a download's parts one has the event's outcome and the others are duplicates.
@@ -112,6 +114,11 @@ pub struct PlausibleSink {
     visitors: Vec<Mutex<()>>,
     /// Set while the server does not answer: then one event at a time finds out, and no more than one is put in doubt.
     down: AtomicBool,
+    ending: Ending,
+    /// The name to claim under where it outlives the process, so that the next one finds what was only claimed free.
+    owner: Option<Owner>,
+    /// Two attempts under one name would take each other's claims for theirs.
+    turn: Mutex<()>,
 }
 
 /// The sink cannot be set up.
@@ -152,6 +159,9 @@ impl PlausibleSink {
             visitors: (0..STRIPES).map(|_| Mutex::default()).collect(),
             patience: PATIENCE,
             down: AtomicBool::new(false),
+            ending: Ending::new(),
+            owner: None,
+            turn: Mutex::default(),
             policy,
             ledger,
             client,
@@ -160,11 +170,23 @@ impl PlausibleSink {
         })
     }
 
+    /// Claims under the name `owner`, which no other process has; then reads are handed over one call after another. `None`: under a name of its own
+    /// for each attempt.
+    #[must_use]
+    pub fn under(self, owner: Option<Owner>) -> Self {
+        Self { owner, ..self }
+    }
+
+    /// Begins nothing any more: what is not under way comes back as [`AnalyticsOutcome::Pending`] at once, its claims given back.
+    pub fn end(&self) {
+        self.ending.ask();
+    }
+
     /// Sends what is new among `reads`; tells what became of each, in their order. Nothing is begun that could not end by `until`, which should be
     /// nearer than the ledger's lease.
     ///
     /// [`AnalyticsOutcome::Pending`] reads are to be handed over again, after a pause of half a minute or so. A future that is dropped before its
-    /// end leaves claims behind until their lease ends.
+    /// end leaves claims behind: until their lease ends, or for the next call [under](Self::under) the same name.
     pub async fn send(&self, reads: &[Read], until: Instant) -> Vec<AnalyticsOutcome> {
         self.send_all(reads, until, true).await
     }
@@ -193,6 +215,11 @@ impl PlausibleSink {
     }
 
     async fn send_all(&self, reads: &[Read], until: Instant, wait: bool) -> Vec<AnalyticsOutcome> {
+        // Without a turn there is no time left either, and nothing will be begun.
+        let _turn = match self.owner {
+            Some(_) => timeout_at(until, self.turn.lock()).await.ok(),
+            None => None,
+        };
         let now = self.clock.now();
         let mut outcomes = vec![AnalyticsOutcome::Pending; reads.len()];
         let mut parts = Vec::with_capacity(reads.len());
@@ -203,8 +230,7 @@ impl PlausibleSink {
             }
         }
         let twins = take_twins(&mut parts);
-        let (late, mut open): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| self.is_late(&part.visit, now));
-        self.count_late(late, &mut outcomes);
+        let mut open = self.take_late(parts, now, &mut outcomes);
 
         let mut busy_waits = self.patience.busy.start();
         while !open.is_empty() {
@@ -216,7 +242,7 @@ impl PlausibleSink {
             let (next, done): (Vec<_>, Vec<_>) = open.into_iter().zip(fates).partition(|(_, fate)| *fate == again);
             settle_outcomes(done.into_iter(), &mut outcomes);
             open = next.into_iter().map(|(part, _)| part).collect();
-            sleep_until(at).await;
+            self.ending.sleep_until(at).await;
         }
         for (twin, own) in twins {
             let outcome = match outcomes.get(own) {
@@ -242,17 +268,18 @@ impl PlausibleSink {
         let mut claims = Claims::new(self, parts.len());
         // A claim that is cut off stays until its lease ends, and its reads wait as long: better none is begun.
         let time = self.ledger.time_for(parts.len() * self.window.keys_of_one());
-        if Instant::now() + time + self.patience.least > until {
+        if self.ending.is_asked() || Instant::now() + time + self.patience.least > until {
             return vec![Fate::Later; parts.len()];
         }
-        let events = match timeout_at(until, claims.claim(parts)).await {
-            Ok(Ok(events)) => events,
-            Ok(Err(error)) => {
-                warn!(%error, "no analytics events are sent without the ledger; they wait");
-                return vec![Fate::Later; parts.len()];
-            }
-            Err(_) => {
-                warn!("the ledger has not answered in time; analytics events wait");
+        let events = match self.ending.in_time(until, claims.claim(parts)).await {
+            Some(Ok(events)) => events,
+            failed => {
+                if let Some(Err(error)) = failed {
+                    warn!(%error, "no analytics events are sent without the ledger; they wait");
+                } else {
+                    warn!("the ledger has not answered in time; analytics events wait");
+                }
+                self.give_back(&claims.take_asked(), claims.owner, until).await;
                 return vec![Fate::Later; parts.len()];
             }
         };
@@ -281,17 +308,17 @@ impl PlausibleSink {
                 }
             }
         }
-        self.give_back(&attempt).await;
+        self.give_back(&attempt.take_unsent(), attempt.owner, until).await;
         fates
     }
 
-    /// Frees at once what was not sent for want of time: one by one they would take what is left of it.
-    async fn give_back(&self, attempt: &Attempt) {
-        let keys = attempt.take_unsent();
+    /// Frees what was not sent, all at once: one by one they would take what is left of the time.
+    async fn give_back(&self, keys: &[Key], owner: Owner, until: Instant) {
         if keys.is_empty() {
             return;
         }
-        match timeout_at(attempt.until + LAST_MOMENT, self.ledger.release(&keys, attempt.owner)).await {
+        let until = until.min(Instant::now() + self.patience.post) + LAST_MOMENT;
+        match timeout_at(until, self.ledger.release(keys, owner)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!(%error, "claims of analytics events stay until their lease ends"),
             Err(_) => warn!("claims of analytics events stay until their lease ends"),
@@ -317,24 +344,6 @@ impl PlausibleSink {
         let batch = BatchId(Uuid::now_v7());
         self.ledger.sent(keys, owner, batch).await?;
         self.ledger.confirm(keys, batch).await
-    }
-
-    fn is_late(&self, visit: &Visit<'_>, now: Timestamp) -> bool {
-        SignedDuration::try_from(self.policy.config.max_age).is_ok_and(|max_age| now.duration_since(visit.at) > max_age)
-    }
-
-    /// Of each download that is too late, its first part says so. The ledger is not asked: a backfill of years costs it nothing.
-    fn count_late(&self, mut late: Vec<Part<'_>>, outcomes: &mut [AnalyticsOutcome]) {
-        late.sort_by_key(|part| part.visit.at);
-        let mut begun: HashMap<Key, Timestamp> = HashMap::new();
-        for part in late {
-            let first = begun.entry(part.visit.download()).or_insert(Timestamp::MIN);
-            let joins = self.window.joins(*first, part.visit.at);
-            if !joins {
-                *first = part.visit.at;
-            }
-            set(outcomes, part.index, if joins { AnalyticsOutcome::Duplicate } else { AnalyticsOutcome::TooLate });
-        }
     }
 
     /// Bursts by one visitor meet a lock at the server and are dropped, so they queue here.

@@ -1,5 +1,6 @@
 use std::sync::Mutex as StdMutex;
 
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
@@ -7,6 +8,7 @@ use crate::analytics::samples::{NOW, config, read};
 use crate::client::{Connections, Trust};
 use crate::ledger::{MemoryLedger, Terms};
 
+mod claimed;
 mod server;
 use server::{Reply, Server};
 

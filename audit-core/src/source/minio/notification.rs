@@ -78,7 +78,7 @@ impl<'a> Record<'a> {
             request: member(response, "x-amz-request-id")?,
             bucket: member(member(s3, "bucket")?, "name")?,
             object: member(member(s3, "object")?, "key")?,
-            address: member(parameters, "sourceIPAddress")?,
+            address: address(parameters)?,
             user_agent: member(member(raw, "source")?, "userAgent")?,
             access_key: member(member(raw, "userIdentity")?, "principalId")?,
             escaped: true,
@@ -121,11 +121,30 @@ impl<'a> Record<'a> {
         Ok(Visit {
             bucket: text(self.bucket)?,
             key: self.key()?,
-            client_address: text(self.address)?.map(without_brackets),
+            client_address: text(self.address)?.map(first_of_list).map(without_brackets),
             user_agent: text(self.user_agent)?,
             access_key: text(self.access_key)?,
             notified_get,
         })
+    }
+}
+
+/// Who asked, by a record's `requestParameters`. RustFS has no `sourceIPAddress` there, but the request's headers.
+fn address(parameters: Option<&[u8]>) -> Result<Option<&[u8]>, SyntaxError> {
+    for name in ["sourceIPAddress", "x-forwarded-for", "x-real-ip"] {
+        let address = member(parameters, name)?;
+        if text(address)?.is_some() {
+            return Ok(address);
+        }
+    }
+    Ok(None)
+}
+
+/// Each proxy adds whom it was asked by, so the client comes first.
+fn first_of_list(addresses: Cow<'_, str>) -> Cow<'_, str> {
+    match addresses.split_once(',') {
+        Some((first, _proxies)) => Cow::Owned(first.trim().to_owned()),
+        None => addresses,
     }
 }
 
@@ -142,4 +161,37 @@ fn member<'a>(raw: Option<&'a [u8]>, name: &str) -> Result<Option<&'a [u8]>, Syn
 /// A key as it is in the bucket: `+` is a space, then percent-decoded.
 fn unescaped(key: &str) -> Option<String> {
     percent_decode_str(&key.replace('+', " ")).decode_utf8().ok().map(Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use serde_json::{Value as Json, json};
+
+    use super::super::entry;
+    use crate::event::IdParams;
+
+    fn address(parameters: &Json) -> Option<String> {
+        let body = json!({"EventName": "s3:ObjectAccessed:Get", "Key": "stac/a.tif", "Records": [{
+            "eventTime": "2026-07-14T04:42:23.260Z", "requestParameters": parameters,
+            "s3": {"bucket": {"name": "stac"}, "object": {"key": "a.tif"}}}]})
+        .to_string();
+        let event = entry::event(body.as_bytes(), &IdParams::default()).unwrap();
+        event.visit.client_address.map(Cow::into_owned)
+    }
+
+    #[test]
+    fn without_an_address_of_its_own_a_notification_has_the_headers() {
+        for (parameters, expected) in [
+            (json!({"x-forwarded-for": "203.0.113.7, 10.0.0.1", "x-real-ip": "10.0.0.1"}), Some("203.0.113.7")),
+            (json!({"x-forwarded-for": "203.0.113.7,10.0.0.1"}), Some("203.0.113.7")),
+            (json!({"sourceIPAddress": " ", "x-forwarded-for": "[2001:db8::1], 10.0.0.1"}), Some("2001:db8::1")),
+            (json!({"x-real-ip": "203.0.113.8", "x-forwarded-for": 7}), Some("203.0.113.8")),
+            (json!({"sourceIPAddress": "203.0.113.9", "x-forwarded-for": "203.0.113.7"}), Some("203.0.113.9")),
+            (json!({"range": "bytes=0-9"}), None),
+        ] {
+            assert_eq!(address(&parameters).as_deref(), expected, "{parameters}");
+        }
+    }
 }
