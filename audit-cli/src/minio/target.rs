@@ -94,9 +94,9 @@ impl Wanted {
         Ok(if different.is_empty() { Difference::None } else { Difference::Keys(different) })
     }
 
-    /// The keys that this release of MinIO does not know.
-    pub(super) fn unknown(&self, stored: &Stored) -> Vec<&'static str> {
-        self.all().map(|(key, _)| key).filter(|key| !stored.knows(key)).collect()
+    /// The keys that this release of MinIO does not know, and what that means.
+    pub(super) fn unknown(&self, stored: &Stored) -> Vec<(&'static str, &'static str)> {
+        self.all().filter(|(key, _)| !stored.knows(key)).map(|(key, _)| (key, without(key))).collect()
     }
 
     /// The directory that is given up for another one: what waits there is sent by nobody any more.
@@ -118,6 +118,17 @@ impl Wanted {
     fn all(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let values = self.values.iter().map(|(key, value)| (*key, value.as_str()));
         values.chain([("enable", "on")])
+    }
+}
+
+/// What MinIO does where it has no such key.
+fn without(key: &str) -> &'static str {
+    match key {
+        "queue_dir" => "what it has not sent is lost when it ends",
+        "batch_size" => "it sends each entry by itself",
+        "http_timeout" => "it waits a few seconds for an answer, and then sends again",
+        "max_retry" => "without queue_dir it may drop what was not taken after a few failures",
+        _ => "it is left out",
     }
 }
 
@@ -157,7 +168,8 @@ mod tests {
     fn what_an_older_release_does_not_know_is_left_out() {
         let old =
             Stored::parse("audit_webhook", "audit_webhook enable=off endpoint= auth_token= queue_dir= batch_size=1\n");
-        assert_eq!(wanted().unknown(&old), ["http_timeout", "max_retry"]);
+        let unknown: Vec<_> = wanted().unknown(&old).into_iter().map(|(key, _)| key).collect();
+        assert_eq!(unknown, ["http_timeout", "max_retry"]);
         let line = wanted().line(&old);
         assert!(
             line.contains("batch_size=") && !line.contains("http_timeout") && !line.contains("max_retry"),

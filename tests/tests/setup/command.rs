@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::between::Between;
 use super::{Rig, Told};
 
 fn lines<'t>(told: &'t Told, mark: &str) -> Vec<&'t str> {
@@ -73,10 +74,39 @@ async fn the_audit_webhook_alone_needs_no_restart_and_a_change_is_made_in_place(
 async fn an_object_that_is_there_can_be_the_one_that_is_downloaded() {
     let Some(rig) = Rig::start(&[]).await else { return };
     rig.bucket("stac");
-    e2e::aws::put_object(&rig.minio.s3(), "stac", "a b/ü.tif", b"pixels".to_vec()).await.unwrap();
-    let told = rig.s3audit(&["setup", "--object", "stac/a b/ü.tif"], &[]).await;
+    // Larger than what is kept of an answer.
+    e2e::aws::put_object(&rig.minio.s3(), "stac", "a b/ü.tif", vec![7; 4 << 20]).await.unwrap();
+    let between = Between::before(rig.minio.endpoint(), None, None);
+    let settings = [("MINIO_ENDPOINT", between.endpoint.as_str())];
+    let told = rig.s3audit(&["setup", "--object", "stac/a b/ü.tif"], &settings).await;
     assert_eq!(told.status, 0, "{}", told.all());
     assert!(told.stdout.contains("a presigned download was seen to arrive"), "{}", told.stdout);
+    let downloads = between.asked("x-amz-signature=");
+    assert!(!downloads.is_empty());
+    for head in downloads {
+        assert!(head.contains("\r\nrange: bytes=0-0") && head.contains("\r\nuser-agent: s3audit/"), "{head}");
+    }
+
+    e2e::aws::put_object(&rig.minio.s3(), "stac", "empty", Vec::new()).await.unwrap();
+    let empty = rig.s3audit(&["check", "--object", "stac/empty"], &[]).await;
+    assert!(empty.status == 1 && empty.stderr.contains("stac/empty is empty"), "{}", empty.all());
+}
+
+#[tokio::test]
+async fn what_would_lose_entries_is_told() {
+    let Some(rig) = Rig::start(&[]).await else { return };
+    let [old, new] = ["old queue", "queue"].map(|name| rig.directory.path().join(name).to_str().unwrap().to_owned());
+    let first = rig.s3audit(&["setup", "--queue-dir", &old], &[]).await;
+    assert_eq!(first.status, 0, "{}", first.all());
+    let left = format!("--  entries that wait in {old} are not sent from there any more");
+    assert!(!first.stdout.contains(&left), "{}", first.stdout);
+    let moved = rig.s3audit(&["setup", "--queue-dir", &new], &[]).await;
+    assert!(moved.status == 0 && moved.stdout.contains(&left), "{}", moved.all());
+
+    rig.minio.mc(&["admin", "config", "set", "local", "audit_webhook:metering", "max_retry=3"]).unwrap();
+    let checked = rig.s3audit(&["check", "--queue-dir", &new], &[]).await;
+    assert_eq!(checked.status, 1, "{}", checked.all());
+    assert_eq!(lines(&checked, "!!  "), ["audit_webhook:metering differs in max_retry (run setup)"]);
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Setting a real MinIO up: by `s3audit minio`, by the sidecar's script; and what can be told of `deploy/` without a container engine.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests, which fail by a panic")]
 
+mod between;
 mod command;
 mod compose;
 mod errors;
+mod older;
 mod script;
 mod service;
 

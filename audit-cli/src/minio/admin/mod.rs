@@ -22,6 +22,8 @@ pub(super) use self::stored::Stored;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// A large cluster tells of each of its drives.
 const ANSWER_CAP_BYTES: usize = 16 << 20;
+/// Set where a change is in force at once.
+const APPLIED: &str = "x-minio-config-applied";
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -52,10 +54,11 @@ impl Admin {
         Ok(Stored::parse(subsystem, &String::from_utf8_lossy(&text)))
     }
 
-    /// Merges `line` (`SUBSYSTEM:TARGET key="value" …`) into the configuration.
-    pub(super) async fn store(&self, line: &str) -> Result<(), AdminError> {
+    /// Merges `line` (`SUBSYSTEM:TARGET key="value" …`) into the configuration; true where that is in force without a restart.
+    pub(super) async fn store(&self, line: &str) -> Result<bool, AdminError> {
         let sealed = sealed::seal(self.keys.secret.expose_secret(), line.as_bytes())?;
-        self.call(Method::PUT, "set-config-kv", &[], sealed.into()).await.map(drop)
+        let answer = self.call(Method::PUT, "set-config-kv", &[], sealed.into()).await?;
+        Ok(answer.headers.get(APPLIED).is_some_and(|value| value == "true"))
     }
 
     /// Asks every server of the cluster to start again.

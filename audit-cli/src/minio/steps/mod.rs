@@ -1,6 +1,7 @@
 //! The steps of the set-up, in the order in which they can work; the check takes the same ones and changes nothing.
 
 mod proof;
+mod restart;
 
 use std::time::Duration;
 
@@ -12,13 +13,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use reqwest::Url;
 use secrecy::SecretString;
-use tokio::time::Instant;
 
 use super::admin::{Admin, Info, Keys};
 use super::download::Object;
 use super::events;
 use super::receiver::Receiver;
-use super::report::{Report, progress};
+use super::report::Report;
 use super::target::{Common, Difference, Wanted};
 use super::wait::until;
 
@@ -154,11 +154,8 @@ impl Steps {
         {
             self.report.note("no queue_dir: what MinIO has not sent is lost when it ends; give --queue-dir")?;
         }
-        for key in self.audit.unknown(&stored) {
-            self.report.note(&format!(
-                "this release of MinIO knows no {key} of {}; docs/MINIO.md says since when",
-                self.audit.subsystem()
-            ))?;
+        for (key, without) in self.audit.unknown(&stored) {
+            self.report.note(&format!("this release of MinIO knows no {key}: {without}"))?;
         }
         let difference = self.audit.difference(&stored)?;
         if difference == Difference::None {
@@ -174,7 +171,7 @@ impl Steps {
                 "entries that wait in {before} are not sent from there any more: set it again to have them sent"
             ))?;
         }
-        self.admin.store(&self.audit.line(&stored)).await?;
+        self.store_audit(&stored).await?;
         self.read_back(&self.audit).await?;
         self.report.changed(&format!("{name} is set now: it {}", told_before(&difference)))?;
         Ok(true)
@@ -205,37 +202,17 @@ impl Steps {
         if !is_set {
             self.admin.store(&notify.line(&stored)).await?;
         }
-        let arn = self.restart(&name).await?;
+        let arn = self
+            .restart(&format!("MinIO to be back with {name}"), |info| {
+                info.arn(&self.common.id).map(str::to_owned).ok_or_else(|| "no ARN yet".to_owned())
+            })
+            .await?;
         if !is_set {
             self.read_back(notify).await?;
             self.report.changed(&format!("{name} is set now: it {}", told_before(&difference)))?;
         }
         self.report.changed(&format!("MinIO was started again; its ARN is {arn}"))?;
         Ok(Some(arn))
-    }
-
-    /// Starts MinIO again and waits until it has the ARN that a start makes.
-    async fn restart(&self, name: &str) -> Result<String> {
-        // A server younger than a second could not be told from one that has started again.
-        let what = "MinIO's start to be over";
-        until(what, self.limit, async || match self.admin.info().await {
-            Ok(info) if info.youngest_seconds() >= 1 => Ok(()),
-            Ok(_) => Err("it has just started".to_owned()),
-            Err(error) => Err(error.to_string()),
-        })
-        .await?;
-        let asked = Instant::now();
-        self.admin.restart().await?;
-        progress("MinIO is starting again");
-        let what = format!("MinIO to be back with {name}");
-        until(&what, self.limit, async || {
-            let info = self.admin.info().await.map_err(|error| error.to_string())?;
-            if !info.started_within(asked.elapsed()) {
-                return Err("not all servers have started again".to_owned());
-            }
-            info.arn(&self.common.id).map(str::to_owned).ok_or_else(|| "no ARN yet".to_owned())
-        })
-        .await
     }
 
     async fn events(&mut self, s3: &aws_sdk_s3::Client, arn: Option<&str>) -> Result<()> {

@@ -25,7 +25,7 @@ impl Steps {
         }
         progress(&format!("{why}: storing {} again, with the token", self.audit.name()));
         let stored = self.admin.stored(self.audit.subsystem()).await?;
-        self.admin.store(&self.audit.line(&stored)).await?;
+        self.store_audit(&stored).await?;
         match self.arrival(s3, true).await? {
             Ok(()) => self.report.changed(&format!("{} was stored again: its token was another", self.audit.name()))?,
             Err(why) => self.report.trouble(&why)?,
